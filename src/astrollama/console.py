@@ -1,0 +1,114 @@
+"""What a person sees while a stage works: lines and progress on standard error, so that results keep standard output.
+
+On a terminal progress is a live bar with an estimate of the time left; elsewhere it is a plain line every ten seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+LINE_INTERVAL_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """A measure of how far a stage is; amounts are in the unit that the stage counts in."""
+
+    def update(self, completed: float, note: str = "") -> None:
+        """Tell how much is done in all, with a short note (a loss, a speed)."""
+        ...
+
+
+def say(text: str) -> None:
+    """Print one line for the person who watches."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """Print one line about something that works but is probably not what was meant."""
+    say(f"warning: {text}")
+
+
+@contextmanager
+def progress(description: str, total: float | None) -> Iterator[Progress]:
+    """Show progress towards `total` (None where it is not known beforehand)."""
+    if sys.stderr.isatty():
+        with _live_bar(description, total) as bar:
+            yield bar
+    else:
+        yield _Lines(description, total)
+
+
+def track(items: Iterable[T], description: str, total: int | None = None, every: int = 256) -> Iterator[T]:
+    """Yield `items`, showing how many have gone by."""
+    with progress(description, total) as bar:
+        for count, item in enumerate(items, start=1):
+            yield item
+            if count % every == 0 or count == total:
+                bar.update(count)
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@contextmanager
+def _live_bar(description: str, total: float | None) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+    )
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield _Bar(bar, bar.add_task(description, total=total, note=""))
+
+
+class _Bar:
+    def __init__(self, bar: RichProgress, task: TaskID) -> None:
+        self._bar = bar
+        self._task = task
+
+    def update(self, completed: float, note: str = "") -> None:
+        self._bar.update(self._task, completed=completed, note=note)
+
+
+class _Lines:
+    def __init__(self, description: str, total: float | None) -> None:
+        self._description = description
+        self._total = total
+        self._started = self._printed = time.monotonic()
+
+    def update(self, completed: float, note: str = "") -> None:
+        now = time.monotonic()
+        if now - self._printed < LINE_INTERVAL_SECONDS:
+            return
+        self._printed = now
+        parts = [f"{completed:,.0f}"]
+        if self._total:
+            share = min(completed / self._total, 1.0)
+            parts = [f"{share:4.0%}"]
+            if share > 0:
+                parts.append(f"{duration((now - self._started) * (1 - share) / share)} left")
+        say("  ".join([self._description, *parts, note]).rstrip())

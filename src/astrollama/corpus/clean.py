@@ -1,0 +1,66 @@
+"""Repair of text: broken encodings and white space; maths, accents and quotation marks stay as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache, partial
+
+from astrollama.records import Document, Dropped, Paper
+
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
+_PARAGRAPH = re.compile(r"[^\S\n]*\n[^\S\n]*(?:\n\s*)+")
+_SPACE = re.compile(r"\s+")
+
+
+def document_of_paper(paper: Paper) -> Document:
+    """The document that a paper's abstract becomes: the text as it came, not yet repaired; "" where there is none."""
+    text = paper.abstract or ""
+    return Document(
+        id=paper.arxiv_id,
+        text=text,
+        title=paper.title,
+        categories=paper.categories,
+        primary_category=paper.primary_category,
+        date=paper.date,
+        licence=paper.licence,
+        content_hash=content_hash(text),
+        origin=paper.origin,
+    )
+
+
+def content_hash(text: str) -> str:
+    """The SHA-256 of a text in UTF-8, in hex; lone surrogates, which UTF-8 cannot hold, are hashed as they are."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Clean:
+    """Repair the text and the title of each document."""
+
+    def apply(self, documents: Iterator[Document]) -> Iterator[Document | Dropped]:
+        """Yield every document, repaired."""
+        for document in documents:
+            text = repair(document.text)
+            title = _SPACE.sub(" ", repair(document.title))
+            yield replace(document, text=text, title=title, content_hash=content_hash(text))
+
+
+def repair(text: str) -> str:
+    r"""Undo mojibake and HTML entities, and make white space plain.
+
+    Lines that were wrapped are joined, runs of white space become one space, and paragraphs (a blank line between them)
+    are kept one a line. `$\alpha$`, `é` and curly quotation marks come out as they went in; Unicode is composed (NFC).
+    """
+    text = _fixer()(text)
+    text = _INVISIBLE.sub("", text)
+    paragraphs = (_SPACE.sub(" ", paragraph).strip() for paragraph in _PARAGRAPH.split(text))
+    return "\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+@cache
+def _fixer() -> Callable[[str], str]:
+    import ftfy
+
+    return partial(ftfy.fix_text, config=ftfy.TextFixerConfig(uncurl_quotes=False, normalization="NFC"))

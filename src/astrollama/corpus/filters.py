@@ -1,0 +1,92 @@
+"""Filters: each gives every document on, or drops it with a reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from astrollama.records import Document, Dropped
+
+# The notice stands for the abstract or opens or closes it; "gas withdrawn from the reservoir" is astrophysics.
+_WITHDRAWN = re.compile(
+    r"\b(?:paper|article|manuscript|submission|preprint|work|version|note|letter|comment|abstract)\b[^.]{0,40}"
+    r"\b(?:has|have|had|is|was|were|been|being)\b[^.]{0,20}\b(?:withdrawn|retracted)\b"
+    r"|^\W*(?:this\s+\w+\s+)?(?:withdrawn|retracted)\b"
+    r"|\b(?:withdrawn|retracted)\s+by\s+(?:the\s+)?(?:authors?|arxiv)\b",
+    re.IGNORECASE,
+)
+_MATHS = re.compile(r"\$\$.+?\$\$|\$[^$]+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class HasText:
+    """Drop what has no abstract."""
+
+    def apply(self, documents: Iterator[Document]) -> Iterator[Document | Dropped]:
+        """Drop documents with no text as `no_abstract`."""
+        for document in documents:
+            yield document if document.text else Dropped(document, "no_abstract", "the abstract is missing or empty")
+
+
+@dataclass(frozen=True)
+class NotWithdrawn:
+    """Drop notices of withdrawal."""
+
+    def apply(self, documents: Iterator[Document]) -> Iterator[Document | Dropped]:
+        """Drop documents whose text says that the paper was withdrawn or retracted as `withdrawn`."""
+        for document in documents:
+            match = _WITHDRAWN.search(document.text)
+            yield Dropped(document, "withdrawn", f"says {match[0]!r}") if match else document
+
+
+@dataclass(frozen=True)
+class LongEnough:
+    """Drop what has fewer than `min_words` words, counted between spaces."""
+
+    min_words: int
+
+    def apply(self, documents: Iterator[Document]) -> Iterator[Document | Dropped]:
+        """Drop short documents as `too_short`."""
+        for document in documents:
+            words = len(document.text.split())
+            yield document if words >= self.min_words else Dropped(document, "too_short", f"{words} words")
+
+
+@dataclass(frozen=True)
+class IsProse:
+    """Drop what is mostly not letters: tables, markup, encoded data."""
+
+    min_prose_ratio: float
+
+    def apply(self, documents: Iterator[Document]) -> Iterator[Document | Dropped]:
+        """Drop documents with too small a share of letters as `not_prose`."""
+        for document in documents:
+            ratio = prose_ratio(document.text)
+            yield document if ratio >= self.min_prose_ratio else Dropped(document, "not_prose", f"{ratio:.0%} letters in words")
+
+
+@dataclass(frozen=True)
+class HasDate:
+    """Drop what cannot be placed in time."""
+
+    def apply(self, documents: Iterator[Document]) -> Iterator[Document | Dropped]:
+        """Drop documents without a month as `no_date`."""
+        for document in documents:
+            yield document if document.date else Dropped(document, "no_date", "neither a date nor an arXiv id tells the month")
+
+
+def prose_ratio(text: str) -> float:
+    """The share of letters in words of 1 to 30 letters among the characters outside maths and white space.
+
+    Longer runs of letters are no words; 0 where nothing is left.
+    """
+    outside = _MATHS.sub(" ", text)
+    tokens = outside.split()
+    characters = sum(map(len, tokens))
+    if characters == 0:
+        return 0.0
+    letters = sum(sum(map(str.isalpha, token)) for token in tokens if len(token) <= 30)
+    return letters / characters
+
+

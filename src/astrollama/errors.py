@@ -1,0 +1,64 @@
+"""Every error a user can meet.
+
+    AstroLlamaError                 something failed                                    exit code 1
+    ├── UserInputError              the user's input cannot be used                     exit code 2
+    │   ├── RecipeError             a recipe's key or value
+    │   ├── SourceError             a file of papers that cannot be read
+    │   ├── CorpusError             papers that cannot become a corpus
+    │   ├── ModelError              a model that cannot be found, read or combined
+    │   └── RunError                a directory that holds something else, or is unfinished
+    ├── NetworkError                a registry or a hub that does not answer
+    └── TrainingError               training that cannot go on
+
+Each message is one line: what failed, with which value, and what to do about it. Mistakes of ours are `assert`s.
+"""
+
+
+class AstroLlamaError(Exception):
+    """Something failed for a reason that can be told in one line.
+
+    Args:
+        what: what failed, with the value that made it fail; no full stop at the end.
+        fix: what the user can do about it, as an imperative.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, fix: str) -> None:
+        self.what = " ".join(what.split())
+        self.fix = " ".join(fix.split())
+        super().__init__(f"{self.what}: {self.fix}")
+
+
+class UserInputError(AstroLlamaError):
+    """The user's input cannot be used."""
+
+    exit_code = 2
+
+
+class RecipeError(UserInputError):
+    """A recipe has an unknown key, a wrong type or an impossible value."""
+
+
+class SourceError(UserInputError):
+    """A file of papers is missing, empty, damaged or of another format."""
+
+
+class CorpusError(UserInputError):
+    """The papers that were read cannot become a corpus."""
+
+
+class ModelError(UserInputError):
+    """A model is missing, unsafe, incomplete, or does not belong to what it is combined with."""
+
+
+class RunError(UserInputError):
+    """A directory holds another run, an unfinished one, or none."""
+
+
+class NetworkError(AstroLlamaError):
+    """A package registry or a model hub cannot be reached."""
+
+
+class TrainingError(AstroLlamaError):
+    """Training met a state from which it must not go on."""

@@ -1,0 +1,325 @@
+"""Directories that stages write: locked while at work, complete only when `manifest.json` is there.
+
+A stage opens its directory with `stage_directory`, which tells it whether the work is already done, begun or new, and
+writes the manifest last, so that a directory without one never passes for a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from astrollama import __version__
+from astrollama.errors import RunError
+
+MANIFEST = "manifest.json"
+STAGE = "stage.json"
+LOCK = ".lock"
+TEMPORARY_PREFIX = ".partial-"
+
+Json = Any
+State = Literal["new", "unfinished", "complete"]
+
+
+@dataclass
+class StageDirectory:
+    """A directory that a stage works in.
+
+    Attributes:
+        state: `new`, `unfinished` (the same stage with the same identity stopped here before) or `complete`.
+        identity: what makes two executions the same: hashes of the inputs and every setting that counts.
+    """
+
+    path: Path
+    stage: str
+    identity: Mapping[str, Json]
+    state: State
+    started: float = field(default_factory=time.monotonic)
+
+    def finish(self, files: list[str], counts: Mapping[str, Json], **more: Json) -> dict[str, Json]:
+        """Write the manifest, which makes the directory complete; `files` are paths relative to it.
+
+        Raises:
+            OSError: the disk is full, or a file is missing.
+        """
+        manifest = {
+            "stage": self.stage,
+            "identity": dict(self.identity),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "versions": versions(),
+            "hardware": hardware(),
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - self.started, 1),
+            "counts": dict(counts),
+            "files": {name: _file_record(self.path / name) for name in files},
+            **more,
+        }
+        write_json(self.path / MANIFEST, manifest)
+        (self.path / STAGE).unlink(missing_ok=True)
+        return manifest
+
+
+@contextmanager
+def stage_directory(
+    path: Path, stage: str, identity: Mapping[str, Json], *, disposable: Collection[str], keeps: str = ""
+) -> Iterator[StageDirectory]:
+    """Open `path` for a stage, alone.
+
+    A run that stopped before its end starts over: what it wrote, the names in `disposable`, is removed, also at once
+    when it fails or is interrupted. A stage that can go on names in `keeps` the folder it goes on from: while that
+    folder is there, nothing is removed and the identity must be the same.
+
+    Raises:
+        RunError: `path` holds another run, foreign files, or another process is at work in it.
+    """
+    identity = json.loads(json.dumps(identity))
+    existed = path.exists()
+    state = _state_of(path, stage, identity, keeps)
+    if state == "complete":
+        yield StageDirectory(path, stage, identity, state)
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} cannot be made ({error.strerror})", "choose another --out") from error
+    with _locked(path):
+        try:
+            if state == "new":
+                _remove_unfinished(path, disposable)
+            write_json(path / STAGE, {"stage": stage, "identity": identity})
+            yield StageDirectory(path, stage, identity, state)
+        except BaseException:
+            if not (path / MANIFEST).exists() and not (keeps and (path / keeps).exists()):
+                _remove_unfinished(path, disposable)
+            raise
+        finally:
+            (path / LOCK).unlink(missing_ok=True)
+            if not existed and not any(path.iterdir()):
+                path.rmdir()
+
+
+def read_manifest(path: Path, stage: str) -> dict[str, Json]:
+    """The manifest of a complete directory of `stage`.
+
+    Raises:
+        RunError: there is no such directory, it is unfinished, or another stage wrote it.
+    """
+    if not path.is_dir():
+        raise RunError(f"{path} is not a directory", f"give the directory that the {stage} stage wrote")
+    if not (path / MANIFEST).is_file():
+        unfinished = (path / STAGE).is_file()
+        what = "holds an unfinished run" if unfinished else f"has no {MANIFEST}"
+        raise RunError(f"{path} {what}", f"run the {stage} stage to its end first")
+    manifest = read_json(path / MANIFEST)
+    if manifest.get("stage") != stage:
+        raise RunError(f"{path} was written by the stage {manifest.get('stage')!r}", f"give a directory of the {stage} stage")
+    return manifest
+
+
+def read_json(path: Path) -> dict[str, Json]:
+    """A JSON object from a file that we wrote.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error})", "it is damaged: delete its directory and run that stage again") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} holds no JSON object", "it is damaged: delete its directory and run that stage again")
+    return value
+
+
+def write_json(path: Path, value: Mapping[str, Json]) -> None:
+    """Write a JSON object atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write a file or a folder to; it takes `path`'s place when the block ends well.
+
+    The name keeps the suffix, the content is flushed to the disk before the rename, and nothing is left after a failure.
+    """
+    partial = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
+    _remove(partial)
+    try:
+        yield partial
+        for file in [partial] if partial.is_file() else sorted(partial.rglob("*")):
+            if file.is_file():
+                _flush(file)
+        if path.is_dir():
+            shutil.rmtree(path)
+        partial.replace(path)
+        _flush(path.parent)
+    except BaseException:
+        _remove(partial)
+        raise
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of what can change a number: ourselves (with the git commit in a checkout), Python and the libraries."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, str | None] = {"astrollama": __version__, "git_commit": _git_commit(), "python": sys.version.split()[0]}
+    for name in ("torch", "transformers", "peft", "tokenizers", "numpy", "pyarrow", "ftfy", "datasketch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def hardware() -> dict[str, Json]:
+    """The processor, its cores, the memory and the GPU, if torch is loaded and sees one."""
+    import platform
+
+    described: dict[str, Json] = {
+        "machine": platform.machine(),
+        "processor": _processor_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "gpu": None,
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        described["gpu"] = torch.cuda.get_device_name()
+    return described
+
+
+def _state_of(path: Path, stage: str, identity: Mapping[str, Json], keeps: str) -> State:
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file", "choose a directory for the output")
+    if not path.exists() or not any(entry.name != LOCK for entry in path.iterdir()):
+        return "new"
+    done = (path / MANIFEST).is_file()
+    if not done and not (path / STAGE).is_file():
+        raise RunError(f"{path} is not empty and holds no run of this stage", "choose another --out, or empty it")
+    found = read_json(path / (MANIFEST if done else STAGE))
+    resumable = bool(keeps) and (path / keeps).exists()
+    if not done and not resumable and found.get("stage") == stage:
+        return "new"
+    differences = _differences(found, {"stage": stage, "identity": identity})
+    if differences:
+        kind = "another run" if done else "another, unfinished run"
+        raise RunError(
+            f"{path} holds {kind} ({'; '.join(differences[:3])})",
+            "choose another --out, give the same settings again, or delete that directory",
+        )
+    return "complete" if done else "unfinished"
+
+
+def _differences(found: Json, wanted: Json, prefix: str = "") -> list[str]:
+    """Each leaf that differs, as `key: found, now wanted`."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        # A manifest holds more than the stage and its identity: at the top only the keys asked for are compared.
+        keys = wanted if not prefix else {**found, **wanted}
+        result = []
+        for key in keys:
+            name = key if not prefix or prefix == "identity" else f"{prefix}.{key}"
+            result += _differences(found.get(key), wanted.get(key), name)
+        return result
+    if found == wanted:
+        return []
+    return [f"{prefix} is {_short(found)}, now {_short(wanted)}"]
+
+
+def _short(value: Json) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:12]}…{text[-6:]}"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"another process is at work in {path}", "wait for it to end, or choose another --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_unfinished(path: Path, disposable: Collection[str]) -> None:
+    for entry in path.iterdir():
+        if entry.name == STAGE or entry.name in disposable or entry.name.startswith(TEMPORARY_PREFIX):
+            _remove(entry)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _file_record(path: Path) -> dict[str, Json]:
+    return {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, `-dirty` behind it where files differ; None elsewhere."""
+    import subprocess
+
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _processor_name() -> str:
+    import platform
+
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError, AttributeError):
+        return None

@@ -1,0 +1,87 @@
+"""One record of a file, whatever the file's format, to one `Paper`.
+
+Two shapes are known: plain records (`id, title, abstract, categories, primary, date, licence`), and those of the arXiv
+metadata snapshot (`versions`, `update_date`, `license`, categories in one text with spaces).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from astrollama.records import Paper, date_of_arxiv_id, parse_date
+
+
+class MalformedRecordError(ValueError):
+    """A record's field has a type that it cannot have; the message says which."""
+
+
+def paper_from_record(record: Mapping[str, Any], origin: str) -> Paper:
+    """The paper that a record describes; fields that it lacks are empty.
+
+    Raises:
+        MalformedRecordError: a field is neither text nor what stands for it.
+    """
+    arxiv_id = _text(record, "id", "arxiv_id") or origin
+    categories = _categories(record)
+    primary = _text(record, "primary", "primary_category") or (categories[0] if categories else "unknown")
+    date, date_source = _date(record, arxiv_id)
+    return Paper(
+        arxiv_id=arxiv_id,
+        title=_text(record, "title") or "",
+        abstract=_text(record, "abstract"),
+        categories=categories or (primary,),
+        primary_category=primary,
+        date=date,
+        date_source=date_source,
+        licence=_text(record, "licence", "license") or "",
+        origin=origin,
+    )
+
+
+def _text(record: Mapping[str, Any], *names: str) -> str | None:
+    for name in names:
+        value = record.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise MalformedRecordError(f"{name} is {type(value).__name__}, not text")
+        if name == "abstract" and not isinstance(value, str):
+            raise MalformedRecordError(f"abstract is {type(value).__name__}, not text")
+        return str(value).strip()
+    return None
+
+
+def _categories(record: Mapping[str, Any]) -> tuple[str, ...]:
+    value = record.get("categories")
+    if value is None:
+        return ()
+    parts = value.split() if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else None
+    if parts is None or not all(isinstance(part, str) for part in parts):
+        raise MalformedRecordError("categories is neither text nor a list of texts")
+    return tuple(name for part in parts for name in part.split())
+
+
+def _date(record: Mapping[str, Any], arxiv_id: str) -> tuple[str, str]:
+    """The day of the first submission, or the best that the record tells.
+
+    `update_date` of the snapshot is the day of the last revision, so it comes last.
+    """
+    if date := parse_date(record.get("date")):
+        return date, str(record.get("date_source") or "metadata")
+    if date := _first_version_date(record.get("versions")):
+        return date, "metadata"
+    if date := date_of_arxiv_id(arxiv_id):
+        return date, "arxiv_id"
+    date = parse_date(record.get("update_date"))
+    return date, "update_date" if date else ""
+
+
+def _first_version_date(versions: object) -> str:
+    if not isinstance(versions, list) or not versions or not isinstance(versions[0], Mapping):
+        return ""
+    try:
+        return parsedate_to_datetime(str(versions[0].get("created"))).date().isoformat()
+    except ValueError:
+        return ""
