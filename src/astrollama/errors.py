@@ -8,7 +8,8 @@
     │   ├── ModelError              a model that cannot be found, read or combined
     │   └── RunError                a directory that holds something else, or is unfinished
     ├── NetworkError                a registry or a hub that does not answer
-    └── TrainingError               training that cannot go on
+    ├── TrainingError               training that cannot go on
+    └── InterruptedRunError         the user stopped it; what was done is saved         exit code 130
 
 Each message is one line: what failed, with which value, and what to do about it. Mistakes of ours are `assert`s.
 """
@@ -62,3 +63,9 @@ class NetworkError(AstroLlamaError):
 
 class TrainingError(AstroLlamaError):
     """Training met a state from which it must not go on."""
+
+
+class InterruptedRunError(AstroLlamaError):
+    """The user stopped a run, which saved where it was."""
+
+    exit_code = 130

@@ -6,6 +6,7 @@ writes the manifest last, so that a directory without one never passes for a res
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from astrollama import __version__
-from astrollama.errors import RunError
+from astrollama.errors import AstroLlamaError, RunError
 
 MANIFEST = "manifest.json"
 STAGE = "stage.json"
@@ -97,7 +98,8 @@ def stage_directory(
             if state == "new":
                 _remove_unfinished(path, disposable)
             write_json(path / STAGE, {"stage": stage, "identity": identity})
-            yield StageDirectory(path, stage, identity, state)
+            with disk_errors(path):
+                yield StageDirectory(path, stage, identity, state)
         except BaseException:
             if not (path / MANIFEST).exists() and not (keeps and (path / keeps).exists()):
                 _remove_unfinished(path, disposable)
@@ -161,16 +163,33 @@ def atomic_path(path: Path) -> Iterator[Path]:
     partial = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
     _remove(partial)
     try:
-        yield partial
-        for file in [partial] if partial.is_file() else sorted(partial.rglob("*")):
-            if file.is_file():
-                _flush(file)
+        with disk_errors(path):
+            yield partial
+            for file in [partial] if partial.is_file() else sorted(partial.rglob("*")):
+                if file.is_file():
+                    _flush(file)
         if path.is_dir():
             shutil.rmtree(path)
         partial.replace(path)
         _flush(path.parent)
     except BaseException:
         _remove(partial)
+        raise
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Tell a full disk from other failures, whichever library met it.
+
+    Raises:
+        AstroLlamaError: nothing more can be written where `path` lies.
+    """
+    try:
+        yield
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if full or any(text in str(error) for text in ("No space left", "os error 28", "File too large", "os error 27")):
+            raise AstroLlamaError(f"the disk that holds {path} is full", "free some space or choose another place, then give the command again") from error
         raise
 
 

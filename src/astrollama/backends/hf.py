@@ -1,0 +1,107 @@
+"""Language models run by transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+
+from astrollama.backends.base import TextLikelihood
+from astrollama.console import progress
+from astrollama.models.forward import hidden_states
+from astrollama.models.load import LoadedModel
+from astrollama.models.loss import token_nll
+from astrollama.models.quiet import quiet_libraries
+
+# Windows are scored in groups of about equal length whose tokens, padding counted, stay below this.
+TOKENS_A_BATCH = 2048
+MAX_WINDOW_TOKENS = 2048
+
+
+class HFLanguageModel:
+    """A loaded model as a `LanguageModel`."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.name = loaded.name
+        self.digest = loaded.digest
+        self._model = loaded.model
+        self._tokenizer = loaded.tokenizer
+        self._window = min(MAX_WINDOW_TOKENS, int(loaded.model.config.max_position_embeddings))
+
+    @torch.inference_mode()
+    def loglikelihood_rolling(self, texts: Sequence[str]) -> list[TextLikelihood]:
+        """As the contract says."""
+        encoded = self._tokenizer.encode(texts)
+        windows = [
+            (index, [self._tokenizer.bos_id, *tokens][start : start + self._window + 1])
+            for index, tokens in enumerate(encoded)
+            for start in range(0, len(tokens), self._window)
+        ]
+        windows.sort(key=lambda window: len(window[1]))
+        nll = [0.0] * len(texts)
+        done = 0
+        with progress(f"scoring with {_short(self.name)}", sum(map(len, encoded))) as bar:
+            for batch in _batches(windows):
+                for (index, _), value in zip(batch, self._score([tokens for _, tokens in batch]), strict=True):
+                    nll[index] += value
+                done += sum(len(tokens) - 1 for _, tokens in batch)
+                bar.update(done, f"{done:,} tokens")
+        return [
+            TextLikelihood(value, len(tokens), len(text.encode("utf-8")))
+            for value, tokens, text in zip(nll, encoded, texts, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[str], *, max_new_tokens: int, temperature: float, seed: int) -> list[str]:
+        """As the contract says; all prompts are continued side by side."""
+        if not prompts:
+            return []
+        bos, eos = self._tokenizer.bos_id, self._tokenizer.eos_id
+        encoded = [[bos, *tokens] for tokens in self._tokenizer.encode(prompts)]
+        longest = max(map(len, encoded))
+        device = self._model.device
+        tokens_BT = torch.tensor([[eos] * (longest - len(row)) + row for row in encoded], device=device)
+        mask_BT = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in encoded], device=device)
+        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {"do_sample": False}
+        # transformers draws from torch's own generator, so its state is put back afterwards
+        with quiet_libraries(), torch.random.fork_rng():
+            torch.manual_seed(seed)
+            output_BT = self._model.generate(
+                tokens_BT,
+                attention_mask=mask_BT,
+                max_new_tokens=max_new_tokens,
+                bos_token_id=bos,
+                eos_token_id=eos,
+                pad_token_id=eos,
+                **sampling,
+            )
+        return [self._tokenizer.decode(row) for row in output_BT[:, longest:].tolist()]
+
+    def _score(self, rows: Sequence[list[int]]) -> list[float]:
+        """The summed loss of each row's tokens after the first, in nats; padding stands at the end and counts nothing."""
+        device = self._model.device
+        longest = max(map(len, rows))
+        padded_BT = torch.tensor([row + [self._tokenizer.eos_id] * (longest - len(row)) for row in rows], device=device)
+        lengths_B = torch.tensor([len(row) - 1 for row in rows], device=device)
+        positions_BT = torch.arange(longest - 1, device=device).expand(len(rows), -1)
+        valid_BT = positions_BT < lengths_B[:, None]
+        hidden_BTD = hidden_states(self._model, padded_BT[:, :-1], positions_BT, segments_BT=None)
+        nll_N = token_nll(hidden_BTD[valid_BT], self._model.lm_head.weight, padded_BT[:, 1:][valid_BT]).double()
+        ends = list(accumulate(lengths_B.tolist(), initial=0))
+        return [float(nll_N[start:stop].sum()) for start, stop in zip(ends, ends[1:], strict=False)]
+
+
+def _batches(windows: list[tuple[int, list[int]]]) -> list[list[tuple[int, list[int]]]]:
+    """Windows, sorted by length, in groups whose padded size stays below `TOKENS_A_BATCH`."""
+    groups: list[list[tuple[int, list[int]]]] = []
+    for window in windows:
+        if groups and len(window[1]) * (len(groups[-1]) + 1) <= TOKENS_A_BATCH:
+            groups[-1].append(window)
+        else:
+            groups.append([window])
+    return groups
+
+
+def _short(name: str) -> str:
+    return name.rstrip("/").rsplit("/", 1)[-1]

@@ -1,0 +1,90 @@
+"""`astrollama demo`: the whole path, from abstracts to a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from astrollama.cli.corpus import OnErrorOption, describe_counts
+from astrollama.cli.evaluate import describe_perplexity
+from astrollama.cli.options import JsonOption, SetOption, print_json
+
+REPORTS = ("report.html", "report.json")
+
+
+def demo(
+    corpus: Annotated[Path | None, typer.Option("--corpus", help="Your own papers (as for `corpus import`). Default: the built-in sample.")] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Minutes of training. Default: what the recipe says.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where everything goes. Default: runs/demo, or runs/demo-NAME for your own papers.")] = None,
+    recipe: Annotated[str, typer.Option("--recipe", help="A TOML file or a built-in name.")] = "demo",
+    set_: SetOption = None,
+    on_error: OnErrorOption = "stop",
+    json: JsonOption = False,
+) -> None:
+    """Go the whole path: base model, corpus, tokens, training, evaluation, report.
+
+    Stopped at any point, the same command goes on where it was.
+
+    Example: astrollama demo --corpus papers.jsonl.gz --minutes 5 --out runs/mine
+    """
+    from astrollama.console import say
+    from astrollama.corpus.build import import_corpus
+    from astrollama.evaluation.runner import TASKS, evaluate
+    from astrollama.models.load import load_tokenizer
+    from astrollama.models.registry import find_model
+    from astrollama.recipe import load_recipe
+    from astrollama.runs import read_json, sha256_file, stage_directory
+    from astrollama.sources.files import FileSource
+    from astrollama.sources.sample import SAMPLE
+    from astrollama.tokens.shards import pack_corpus
+    from astrollama.training.loop import train
+
+    settings = list(set_ or [])
+    if minutes is not None:
+        settings.append(f'train.budget="{minutes:g} minutes"')
+    resolved = load_recipe(recipe, settings)
+    source = FileSource([corpus or SAMPLE], on_error)
+    home = out or Path("runs") / ("demo" if corpus is None else f"demo-{corpus.name.split('.')[0]}")
+    identity = {
+        "recipe": resolved.model_dump(mode="json"),
+        "on_error": on_error,
+        "inputs": [[path.name, sha256_file(path)] for path in source.files()],
+    }
+    with stage_directory(home, "demo", identity, disposable=REPORTS, keeps="corpus") as stage:
+        if stage.state != "complete":
+            say(f"1/5  corpus: {corpus or 'the built-in sample, 240 abstracts'}")
+            say(f"     {describe_counts(import_corpus(source, resolved.corpus, home / 'corpus'))}")
+            say(f"2/5  base model: {resolved.model.base}")
+            base = find_model(resolved.model.base)
+            say("3/5  tokens")
+            packed = pack_corpus(home / "corpus", load_tokenizer(base.path), base.name, home / "tokens")
+            say(f"     {packed['counts']['documents']:,} documents, {packed['counts']['tokens']:,} tokens")
+            say(f"4/5  training: {resolved.train.method}, {resolved.train.budget}")
+            run = train(resolved, home / "tokens", home / "run", resume=True)
+            say(f"     {run['counts']['tokens']:,} tokens in {run['counts']['steps']:,} steps at {run['tokens_per_second']:,.0f} tokens/s")
+            say("5/5  evaluation")
+            evaluate(str(home / "run"), None, home / "corpus", home / "evaluation", resolved.evaluate, TASKS)
+            for name in REPORTS:
+                _copy(home / "evaluation" / name, home / name)
+            stage.finish([*REPORTS], {})
+    _print_end(read_json(home / "report.json"), home, json)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Put a report where it is easy to find."""
+    import shutil
+
+    from astrollama.runs import atomic_path
+
+    with atomic_path(target) as partial:
+        shutil.copyfile(source, partial)
+
+
+def _print_end(report: dict[str, Any], home: Path, as_json: bool) -> None:
+    if as_json:
+        print_json(report)
+        return
+    typer.echo(describe_perplexity(report))
+    typer.echo(f"the report is {(home / 'report.html').resolve()}")

@@ -1,0 +1,115 @@
+"""`astrollama`: the commands, and the one place where errors become a line and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 the user's input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from astrollama import __version__
+from astrollama.cli import complete, corpus, demo, evaluate, model, pack, train
+from astrollama.errors import AstroLlamaError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.add_typer(model.app, name="model")
+app.add_typer(corpus.app, name="corpus")
+app.command()(pack.pack)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(complete.complete)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"astrollama {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; stands anywhere.")] = False,
+) -> None:
+    """Turn a general LLaMA model into an astronomy language model, and prove what changed.
+
+    The whole path at once: astrollama demo. Stage by stage: corpus import, pack, train, evaluate.
+    """
+
+
+def main() -> None:
+    """The entry point of the command `astrollama`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit code."""
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        return _execute(arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        _print_error("interrupted: nothing was left half-written; give the same command again")
+        code = INTERRUPTED
+    except TyperException as error:
+        code = _print_usage_error(error)
+    except AstroLlamaError as error:
+        _print_error(str(error))
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has stopped: nothing to say, and nothing more to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except MemoryError:
+        _print_error("out of memory: close other programs, or use fewer documents or a smaller model")
+        code = 1
+    except Exception as error:  # noqa: BLE001
+        _print_error(_unexpected(error))
+        code = 1
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    return code
+
+
+def _execute(arguments: Sequence[str]) -> int:
+    result = app(args=list(arguments), prog_name="astrollama", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def _print_usage_error(error: TyperException) -> int:
+    """A mistake in the command itself; `astrollama` alone and `astrollama corpus` alone print their help instead."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return 2
+    describe = getattr(error, "format_message", error.__str__)
+    message = " ".join(describe().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "astrollama"
+    _print_error(f"{message}: see {command} --help")
+    return int(getattr(error, "exit_code", 2))
+
+
+def _unexpected(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}: check the path and its permissions"
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"unexpected {text}: this is a mistake of ours, add --debug for the traceback and report it"
+
+
+def _print_error(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr, flush=True)

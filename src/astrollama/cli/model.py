@@ -1,0 +1,65 @@
+"""`astrollama model`: base models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from astrollama.cli.options import JsonOption, print_json
+
+app = typer.Typer(no_args_is_help=True, help="Base models: list, fetch and describe them.")
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A packaged name (smollm2-135m), a Hugging Face id (org/name, org/name@revision), a folder or a GGUF file.")
+]
+
+
+@app.command("list")
+def list_(json: JsonOption = False) -> None:
+    """List the packaged base models and those in the cache.
+
+    Example: astrollama model list
+    """
+    from astrollama.models.registry import list_models
+
+    models = list(list_models())
+    if json:
+        print_json(models)
+        return
+    for model in models:
+        state = "pulled" if model["pulled"] else "not pulled yet"
+        typer.echo(f"{model['name']:<24} {state:<15} {model['source']:<24} {model['description']}".rstrip())
+    typer.echo("Hugging Face ids, model folders and GGUF files are taken too.")
+
+
+@app.command()
+def pull(model: ModelArgument = "smollm2-135m", json: JsonOption = False) -> None:
+    """Fetch a model into the cache, once, and check it.
+
+    Example: astrollama model pull smollm2-135m
+    """
+    from astrollama.models.registry import find_model
+
+    found = find_model(model)
+    if json:
+        print_json({"name": found.name, "path": str(found.path)})
+    else:
+        typer.echo(f"{found.name}: {found.path}")
+
+
+@app.command()
+def show(model: ModelArgument = "smollm2-135m", json: JsonOption = False) -> None:
+    """Describe a model: sizes, boundary tokens, where it lies, and the digest of its weights.
+
+    Example: astrollama model show smollm2-135m
+    """
+    from astrollama.models.registry import show_model
+
+    shown = show_model(model)
+    if json:
+        print_json(shown)
+        return
+    for key, value in shown.items():
+        text = f"{value:,}" if isinstance(value, int) else str(value)
+        typer.echo(f"{key.replace('_', ' '):<24} {text}")

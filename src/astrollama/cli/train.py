@@ -1,0 +1,51 @@
+"""`astrollama train`: tokens to a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astrollama.cli.options import JsonOption, OutOption, SetOption, print_json
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A TOML file or a built-in name (smollm2-135m-cpu, smollm2-135m-lora, demo).")],
+    tokens: Annotated[Path, typer.Option("--tokens", help="The directory that `astrollama pack` wrote.")],
+    out: OutOption,
+    set_: SetOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint if OUT holds an unfinished run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and print the plan; write nothing.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a base model on packed documents: every weight, or a LoRA adapter.
+
+    Ctrl-C ends the step, saves a checkpoint and says how to go on.
+
+    Example: astrollama train smollm2-135m-cpu --tokens tokens --out run --set train.budget="5 minutes"
+    """
+    from astrollama.recipe import load_recipe
+
+    loaded = load_recipe(recipe, set_ or [])
+    if dry_run:
+        from astrollama.training.plan import describe_plan, make_plan
+
+        plan = make_plan(loaded, tokens)
+        if json:
+            print_json(plan)
+        else:
+            typer.echo(describe_plan(plan))
+        return
+
+    from astrollama.training.loop import train as run_training
+
+    manifest = run_training(loaded, tokens, out, resume=resume)
+    summary = {**manifest["counts"], "seconds": manifest["train_seconds"], "tokens_per_second": manifest["tokens_per_second"]}
+    if json:
+        print_json({**summary, "out": str(out)})
+    else:
+        typer.echo(
+            f"{summary['tokens']:,} tokens in {summary['steps']:,} steps at {summary['tokens_per_second']:,.0f} tokens/s; "
+            f"the model is in {out / 'model'}"
+        )

