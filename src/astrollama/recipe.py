@@ -30,20 +30,34 @@ class _Section(BaseModel):
 class ModelSection(_Section):
     """The model to start from."""
 
-    base: str = Field("smollm2-135m", min_length=1, description="A name of `astrollama model list`, a Hugging Face id, a folder or a GGUF file.")
+    base: str = Field(
+        "smollm2-135m",
+        min_length=1,
+        description="A name of `astrollama model list`, a Hugging Face id, a folder or a GGUF file.",
+    )
 
 
 class CorpusSection(_Section):
     """How papers become a corpus."""
 
-    min_words: int = Field(20, ge=1, description="Abstracts with fewer words are dropped. 20: below it there are only notes and errata.")
+    min_words: int = Field(
+        20, ge=1, description="Abstracts with fewer words are dropped. 20: below it there are only notes and errata."
+    )
     min_prose_ratio: float = Field(
-        0.6, ge=0, le=1, description="Least share of letters among the characters outside maths. 0.6: tables and markup lie below, formula-laden prose above."
+        0.6,
+        ge=0,
+        le=1,
+        description="Least share of letters among the characters outside maths. 0.6: tables and markup lie below, formula-laden prose above.",
     )
     near_duplicate_threshold: float = Field(
-        0.7, gt=0, le=1, description="Estimated Jaccard similarity of word 3-grams from which two texts are the same. 0.7: versions of a paper lie above, papers of one series below."
+        0.7,
+        gt=0,
+        le=1,
+        description="Estimated Jaccard similarity of word 3-grams from which two texts are the same. 0.7: versions of a paper lie above, papers of one series below.",
     )
-    split: Literal["date", "random"] = Field("date", description="Hold out the newest whole months (`date`), or a random share as the paper did (`random`).")
+    split: Literal["date", "random"] = Field(
+        "date", description="Hold out the newest whole months (`date`), or a random share as the paper did (`random`)."
+    )
     test_fraction: float = Field(0.1, gt=0, lt=1, description="Least share of the documents to hold out.")
     seed: int = Field(0, ge=0, description="Seed of the MinHash permutations and of the random split.")
 
@@ -52,7 +66,10 @@ class PackSection(_Section):
     """How documents become sequences."""
 
     sequence_length: int = Field(512, ge=16, description="Tokens a sequence. 512: the paper's.")
-    attention: Attention = Field("document", description="`document`: no token sees another document and positions restart. `packed`: one stream cut into pieces, as the paper did.")
+    attention: Attention = Field(
+        "document",
+        description="`document`: no token sees another document and positions restart. `packed`: one stream cut into pieces, as the paper did.",
+    )
 
 
 class LoraSection(_Section):
@@ -60,7 +77,9 @@ class LoraSection(_Section):
 
     rank: int = Field(16, ge=1, description="Rank of the update. The paper does not state its own.")
     alpha: float = Field(32.0, gt=0, description="The update is scaled by alpha / rank.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the update. 0: one pass over the data does not overfit.")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Dropout before the update. 0: one pass over the data does not overfit."
+    )
     targets: tuple[str, ...] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
         min_length=1,
@@ -77,19 +96,35 @@ class TrainSection(_Section):
     """The training run."""
 
     method: Literal["full", "lora"] = Field("full", description="Train every weight, or a low-rank adapter.")
-    budget: str = Field("1 epochs", description="How long: `100_000 tokens`, `3 epochs` or `5 minutes`. The schedule spans exactly this.")
-    global_batch_tokens: int = Field(1024, ge=16, description="Tokens an optimiser step, padding counted. 1,024: many small steps learn most in minutes.")
-    micro_batch_size: int = Field(1, ge=1, description="Sequences a forward pass. 1: a row at a time is fastest on a CPU, and needs no padding.")
+    budget: str = Field(
+        "1 epochs",
+        description="How long: `100_000 tokens`, `3 epochs` or `5 minutes`. The schedule spans exactly this.",
+    )
+    global_batch_tokens: int = Field(
+        1024,
+        ge=16,
+        description="Tokens an optimiser step, padding counted. 1,024: many small steps learn most in minutes.",
+    )
+    micro_batch_size: int = Field(
+        1, ge=1, description="Sequences a forward pass. 1: a row at a time is fastest on a CPU, and needs no padding."
+    )
     peak_lr: float = Field(3e-4, gt=0, description="Highest learning rate. 3e-4: the paper's.")
-    min_lr_ratio: float = Field(0.1, ge=0, le=1, description="Final learning rate as a share of the peak. 0.1: the paper's.")
-    warmup_fraction: float = Field(0.1, ge=0, lt=1, description="Share of the budget over which the rate rises linearly from 0. 0.1: the paper's.")
+    min_lr_ratio: float = Field(
+        0.1, ge=0, le=1, description="Final learning rate as a share of the peak. 0.1: the paper's."
+    )
+    warmup_fraction: float = Field(
+        0.1, ge=0, lt=1, description="Share of the budget over which the rate rises linearly from 0. 0.1: the paper's."
+    )
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first decay. 0.9: the paper's.")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second decay. 0.95: the paper's.")
     epsilon: float = Field(1e-5, gt=0, description="AdamW's epsilon. 1e-5: the paper's.")
     weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay, on matrices only. 0.1: the paper's.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm. 1.0: the paper's.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes the GPU where there is one.")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="Of the matrix products; weights and optimiser stay in float32. bfloat16 is for GPUs: CPUs without its units are ten times slower with it.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Of the matrix products; weights and optimiser stay in float32. bfloat16 is for GPUs: CPUs without its units are ten times slower with it.",
+    )
     checkpoint_minutes: float = Field(10.0, gt=0, description="Minutes between checkpoints.")
     seed: int = Field(0, ge=0, description="Seed of the data order and of dropout.")
 
@@ -103,7 +138,11 @@ class TrainSection(_Section):
 class EvaluateSection(_Section):
     """What is measured after training."""
 
-    num_documents: int = Field(200, ge=2, description="Held-out documents, drawn at random with `seed`. 200: intervals of about one percentage point.")
+    num_documents: int = Field(
+        200,
+        ge=2,
+        description="Held-out documents, drawn at random with `seed`. 200: intervals of about one percentage point.",
+    )
     num_completions: int = Field(4, ge=0, description="Held-out abstracts that both models continue.")
     max_new_tokens: int = Field(120, ge=1, description="Tokens a completion. The paper allowed 1,024.")
     temperature: float = Field(0.3, ge=0, description="Of the sampling; 0 takes the likeliest token. 0.3: the paper's.")
@@ -190,7 +229,7 @@ def load_recipe(source: str, settings: Sequence[str] = ()) -> Recipe:
 
 def _read(source: str, seen: tuple[Path, ...]) -> dict[str, Any]:
     path = Path(source)
-    if not path.suffix == ".toml" and not path.is_file():
+    if path.suffix != ".toml" and not path.is_file():
         known = builtin_recipes()
         if source not in known:
             raise RecipeError(f"there is no recipe {source!r}", f"give a TOML file or one of {', '.join(known)}")
@@ -200,7 +239,9 @@ def _read(source: str, seen: tuple[Path, ...]) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecipeError(f"there is no recipe {path}", f"give a TOML file or one of {', '.join(builtin_recipes())}") from None
+        raise RecipeError(
+            f"there is no recipe {path}", f"give a TOML file or one of {', '.join(builtin_recipes())}"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} cannot be read ({error})", "give a TOML file in UTF-8") from error
     except tomllib.TOMLDecodeError as error:
@@ -226,7 +267,9 @@ def _set(values: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise RecipeError(f"--set {setting!r} is no setting", "write --set section.key=value, for example --set train.peak_lr=1e-4")
+        raise RecipeError(
+            f"--set {setting!r} is no setting", "write --set section.key=value, for example --set train.peak_lr=1e-4"
+        )
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
@@ -235,7 +278,9 @@ def _set(values: dict[str, Any], setting: str) -> None:
     for part in parts[:-1]:
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
-            raise RecipeError(f"--set {setting!r}: {part} is a value, not a section", "see docs/reference/recipe.md for the keys")
+            raise RecipeError(
+                f"--set {setting!r}: {part} is a value, not a section", "see docs/reference/recipe.md for the keys"
+            )
     target[parts[-1]] = value
 
 

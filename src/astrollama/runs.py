@@ -124,7 +124,9 @@ def read_manifest(path: Path, stage: str) -> dict[str, Json]:
         raise RunError(f"{path} {what}", f"run the {stage} stage to its end first")
     manifest = read_json(path / MANIFEST)
     if manifest.get("stage") != stage:
-        raise RunError(f"{path} was written by the stage {manifest.get('stage')!r}", f"give a directory of the {stage} stage")
+        raise RunError(
+            f"{path} was written by the stage {manifest.get('stage')!r}", f"give a directory of the {stage} stage"
+        )
     return manifest
 
 
@@ -137,7 +139,9 @@ def read_json(path: Path) -> dict[str, Json]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error})", "it is damaged: delete its directory and run that stage again") from error
+        raise RunError(
+            f"{path} cannot be read ({error})", "it is damaged: delete its directory and run that stage again"
+        ) from error
     if not isinstance(value, dict):
         raise RunError(f"{path} holds no JSON object", "it is damaged: delete its directory and run that stage again")
     return value
@@ -167,6 +171,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             yield partial
             for file in [partial] if partial.is_file() else sorted(partial.rglob("*")):
                 if file.is_file():
+                    file.chmod(0o666 & ~_umask())  # some libraries write files that only the owner can read
                     _flush(file)
         if path.is_dir():
             shutil.rmtree(path)
@@ -188,8 +193,13 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if full or any(text in str(error) for text in ("No space left", "os error 28", "File too large", "os error 27")):
-            raise AstroLlamaError(f"the disk that holds {path} is full", "free some space or choose another place, then give the command again") from error
+        if full or any(
+            text in str(error) for text in ("No space left", "os error 28", "File too large", "os error 27")
+        ):
+            raise AstroLlamaError(
+                f"the disk that holds {path} is full",
+                "free some space or choose another place, then give the command again",
+            ) from error
         raise
 
 
@@ -203,7 +213,11 @@ def versions() -> dict[str, str | None]:
     """The versions of what can change a number: ourselves (with the git commit in a checkout), Python and the libraries."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found: dict[str, str | None] = {"astrollama": __version__, "git_commit": _git_commit(), "python": sys.version.split()[0]}
+    found: dict[str, str | None] = {
+        "astrollama": __version__,
+        "git_commit": _git_commit(),
+        "python": sys.version.split()[0],
+    }
     for name in ("torch", "transformers", "peft", "tokenizers", "numpy", "pyarrow", "ftfy", "datasketch"):
         try:
             found[name] = version(name)
@@ -297,6 +311,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
 
 
 def _flush(path: Path) -> None:

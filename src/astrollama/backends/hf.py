@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import torch
 
@@ -24,7 +24,7 @@ class HFLanguageModel:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.name = loaded.name
-        self.digest = loaded.digest
+        self.digest: str | None = loaded.digest
         self._model = loaded.model
         self._tokenizer = loaded.tokenizer
         self._window = min(MAX_WINDOW_TOKENS, int(loaded.model.config.max_position_embeddings))
@@ -63,7 +63,11 @@ class HFLanguageModel:
         device = self._model.device
         tokens_BT = torch.tensor([[eos] * (longest - len(row)) + row for row in encoded], device=device)
         mask_BT = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in encoded], device=device)
-        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {"do_sample": False}
+        sampling = (
+            {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+            if temperature > 0
+            else {"do_sample": False}
+        )
         # transformers draws from torch's own generator, so its state is put back afterwards
         with quiet_libraries(), torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -89,7 +93,7 @@ class HFLanguageModel:
         hidden_BTD = hidden_states(self._model, padded_BT[:, :-1], positions_BT, segments_BT=None)
         nll_N = token_nll(hidden_BTD[valid_BT], self._model.lm_head.weight, padded_BT[:, 1:][valid_BT]).double()
         ends = list(accumulate(lengths_B.tolist(), initial=0))
-        return [float(nll_N[start:stop].sum()) for start, stop in zip(ends, ends[1:], strict=False)]
+        return [float(nll_N[start:stop].sum()) for start, stop in pairwise(ends)]
 
 
 def _batches(windows: list[tuple[int, list[int]]]) -> list[list[tuple[int, list[int]]]]:

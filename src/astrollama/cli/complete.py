@@ -11,7 +11,9 @@ from astrollama.cli.options import JsonOption, print_json
 
 def complete(
     text: Annotated[str, typer.Argument(help="The beginning of a text.")],
-    model: Annotated[str, typer.Option("--model", help="A run directory, or any model that `astrollama model show` takes.")] = "smollm2-135m",
+    model: Annotated[
+        str, typer.Option("--model", help="A run directory, or any model that `astrollama model show` takes.")
+    ] = "smollm2-135m",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to add at most.")] = 120,
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token; the paper used 0.3.")] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same continuation.")] = 0,

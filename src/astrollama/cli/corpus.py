@@ -15,15 +15,23 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Corpora: make one from papers, and see what it holds.")
 
 OnErrorOption = Annotated[
-    Literal["stop", "skip"], typer.Option("--on-error", help="At a record that cannot be read: stop, or keep it in rejected.parquet and go on.")
+    Literal["stop", "skip"],
+    typer.Option("--on-error", help="At a record that cannot be read: stop, or keep it in rejected.parquet and go on."),
 ]
 
 
 @app.command("import")
 def import_(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE…", help="JSONL, JSONL.gz, the arXiv metadata snapshot, Parquet, or folders of these.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE…", help="JSONL, JSONL.gz, the arXiv metadata snapshot, Parquet, or folders of these."
+        ),
+    ],
     out: OutOption,
-    recipe: Annotated[str, typer.Option("--recipe", help="Whose [corpus] settings to use: a TOML file or a built-in name.")] = "smollm2-135m-cpu",
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Whose [corpus] settings to use: a TOML file or a built-in name.")
+    ] = "smollm2-135m-cpu",
     set_: SetOption = None,
     on_error: OnErrorOption = "stop",
     json: JsonOption = False,
@@ -63,7 +71,9 @@ def sample(json: JsonOption = False) -> None:
 @app.command()
 def stats(
     corpus: Annotated[Path, typer.Argument(help="A corpus directory.")],
-    plot: Annotated[Path | None, typer.Option("--plot", help="Where to draw them (.png, .svg or .pdf). Default: CORPUS/stats.png.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Where to draw them (.png, .svg or .pdf). Default: CORPUS/stats.png.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Print and draw papers, words and lengths by year and category.
@@ -93,7 +103,11 @@ def describe_counts(manifest: Mapping[str, Any]) -> str:
     line = f"{counts['records']:,} records: {counts['train']:,} to train on, {counts['test']:,} held out ({held_out})"
     rejected = counts["rejected"]
     if rejected:
-        line += f", {sum(rejected.values()):,} rejected (" + ", ".join(f"{count:,} {reason}" for reason, count in rejected.items()) + ")"
+        line += (
+            f", {sum(rejected.values()):,} rejected ("
+            + ", ".join(f"{count:,} {reason}" for reason, count in rejected.items())
+            + ")"
+        )
     return line
 
 

@@ -15,9 +15,17 @@ REPORTS = ("report.html", "report.json")
 
 
 def demo(
-    corpus: Annotated[Path | None, typer.Option("--corpus", help="Your own papers (as for `corpus import`). Default: the built-in sample.")] = None,
-    minutes: Annotated[float | None, typer.Option("--minutes", help="Minutes of training. Default: what the recipe says.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where everything goes. Default: runs/demo, or runs/demo-NAME for your own papers.")] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option("--corpus", help="Your own papers (as for `corpus import`). Default: the built-in sample."),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", help="Minutes of training. Default: what the recipe says.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where everything goes. Default: runs/demo, or runs/demo-NAME for your own papers."),
+    ] = None,
     recipe: Annotated[str, typer.Option("--recipe", help="A TOML file or a built-in name.")] = "demo",
     set_: SetOption = None,
     on_error: OnErrorOption = "stop",
@@ -63,7 +71,9 @@ def demo(
             say(f"     {packed['counts']['documents']:,} documents, {packed['counts']['tokens']:,} tokens")
             say(f"4/5  training: {resolved.train.method}, {resolved.train.budget}")
             run = train(resolved, home / "tokens", home / "run", resume=True)
-            say(f"     {run['counts']['tokens']:,} tokens in {run['counts']['steps']:,} steps at {run['tokens_per_second']:,.0f} tokens/s")
+            say(
+                f"     {run['counts']['tokens']:,} tokens in {run['counts']['steps']:,} steps at {run['tokens_per_second']:,.0f} tokens/s"
+            )
             say("5/5  evaluation")
             evaluate(str(home / "run"), None, home / "corpus", home / "evaluation", resolved.evaluate, TASKS)
             for name in REPORTS:

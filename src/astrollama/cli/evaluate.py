@@ -11,10 +11,14 @@ from astrollama.cli.options import JsonOption, OutOption, SetOption, print_json
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A run directory, or any model that `astrollama model show` takes.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A run directory, or any model that `astrollama model show` takes.")
+    ],
     corpus: Annotated[Path, typer.Option("--corpus", help="The corpus whose held-out documents to use.")],
     out: OutOption,
-    base: Annotated[str | None, typer.Option("--base", help="What to compare with. Default: the base that the run records.")] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", help="What to compare with. Default: the base that the run records.")
+    ] = None,
     tasks: Annotated[str, typer.Option("--tasks", help="Which tasks, with commas between.")] = "perplexity,completion",
     recipe: Annotated[str, typer.Option("--recipe", help="Whose [evaluate] settings to use.")] = "smollm2-135m-cpu",
     set_: SetOption = None,

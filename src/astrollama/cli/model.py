@@ -11,7 +11,11 @@ from astrollama.cli.options import JsonOption, print_json
 app = typer.Typer(no_args_is_help=True, help="Base models: list, fetch and describe them.")
 
 ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A packaged name (smollm2-135m), a Hugging Face id (org/name, org/name@revision), a folder or a GGUF file.")
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A packaged name (smollm2-135m), a Hugging Face id (org/name, org/name@revision), a folder or a GGUF file.",
+    ),
 ]
 
 

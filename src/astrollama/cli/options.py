@@ -11,9 +11,14 @@ import typer
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the recipe, for example train.peak_lr=1e-4; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set a key of the recipe, for example train.peak_lr=1e-4; may be repeated."
+    ),
 ]
-OutOption = Annotated[Path, typer.Option("--out", help="The directory to write; it must be new, empty, or hold this very run.")]
+OutOption = Annotated[
+    Path, typer.Option("--out", help="The directory to write; it must be new, empty, or hold this very run.")
+]
 
 
 def print_json(value: Any) -> None:

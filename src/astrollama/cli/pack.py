@@ -32,4 +32,6 @@ def pack(
     if json:
         print_json({"counts": counts, "tokenizer": manifest["tokenizer"], "seconds": manifest["seconds"]})
     else:
-        typer.echo(f"{counts['documents']:,} documents, {counts['tokens']:,} tokens, the longest {counts['longest_document']:,}")
+        typer.echo(
+            f"{counts['documents']:,} documents, {counts['tokens']:,} tokens, the longest {counts['longest_document']:,}"
+        )

@@ -11,12 +11,18 @@ from astrollama.cli.options import JsonOption, OutOption, SetOption, print_json
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A TOML file or a built-in name (smollm2-135m-cpu, smollm2-135m-lora, demo).")],
+    recipe: Annotated[
+        str, typer.Argument(help="A TOML file or a built-in name (smollm2-135m-cpu, smollm2-135m-lora, demo).")
+    ],
     tokens: Annotated[Path, typer.Option("--tokens", help="The directory that `astrollama pack` wrote.")],
     out: OutOption,
     set_: SetOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint if OUT holds an unfinished run.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and print the plan; write nothing.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint if OUT holds an unfinished run.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and print the plan; write nothing.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Train a base model on packed documents: every weight, or a LoRA adapter.
@@ -41,7 +47,11 @@ def train(
     from astrollama.training.loop import train as run_training
 
     manifest = run_training(loaded, tokens, out, resume=resume)
-    summary = {**manifest["counts"], "seconds": manifest["train_seconds"], "tokens_per_second": manifest["tokens_per_second"]}
+    summary = {
+        **manifest["counts"],
+        "seconds": manifest["train_seconds"],
+        "tokens_per_second": manifest["tokens_per_second"],
+    }
     if json:
         print_json({**summary, "out": str(out)})
     else:

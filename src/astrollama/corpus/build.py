@@ -143,5 +143,7 @@ def _split_rule(kept: Sequence[Fingerprint], settings: CorpusSection) -> tuple[s
     rule = partial(is_held_out_at_random, test_fraction=settings.test_fraction, seed=settings.seed)
     num_test = sum(rule(own.id) for own in kept)
     if num_test in (0, len(kept)):
-        raise CorpusError(f"a random {settings.test_fraction:.0%} of {len(kept)} documents leaves one side empty", "give more papers")
+        raise CorpusError(
+            f"a random {settings.test_fraction:.0%} of {len(kept)} documents leaves one side empty", "give more papers"
+        )
     return None, lambda document: rule(document.id)

@@ -63,7 +63,11 @@ class IsProse:
         """Drop documents with too small a share of letters as `not_prose`."""
         for document in documents:
             ratio = prose_ratio(document.text)
-            yield document if ratio >= self.min_prose_ratio else Dropped(document, "not_prose", f"{ratio:.0%} letters in words")
+            yield (
+                document
+                if ratio >= self.min_prose_ratio
+                else Dropped(document, "not_prose", f"{ratio:.0%} letters in words")
+            )
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,11 @@ class HasDate:
     def apply(self, documents: Iterator[Document]) -> Iterator[Document | Dropped]:
         """Drop documents without a month as `no_date`."""
         for document in documents:
-            yield document if document.date else Dropped(document, "no_date", "neither a date nor an arXiv id tells the month")
+            yield (
+                document
+                if document.date
+                else Dropped(document, "no_date", "neither a date nor an arXiv id tells the month")
+            )
 
 
 def prose_ratio(text: str) -> float:
@@ -88,5 +96,3 @@ def prose_ratio(text: str) -> float:
         return 0.0
     letters = sum(sum(map(str.isalpha, token)) for token in tokens if len(token) <= 30)
     return letters / characters
-
-

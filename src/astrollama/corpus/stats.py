@@ -63,11 +63,15 @@ def draw_stats(corpus: Path, stats: Mapping[str, Any], out: Path) -> None:
     by_category.barh(names, [group["papers"] for _, group in shown], color="#3b6ea5")
     by_category.invert_yaxis()
     more = len(stats["by_category"]) - len(shown)
-    by_category.set(title="Papers by primary category" + (f" ({more} smaller not shown)" if more else ""), xlabel="papers")
+    by_category.set(
+        title="Papers by primary category" + (f" ({more} smaller not shown)" if more else ""), xlabel="papers"
+    )
 
     top = max(float(_quantile(words_N, 0.995)), 1.0)
     for split, colour in zip(SPLITS, ("#3b6ea5", "#d1792a"), strict=True):
-        lengths.hist(words_N[splits_N == split], bins=40, range=(0, top), density=True, alpha=0.6, color=colour, label=split)
+        lengths.hist(
+            words_N[splits_N == split], bins=40, range=(0, top), density=True, alpha=0.6, color=colour, label=split
+        )
     lengths.set(title="Length of an abstract", xlabel="words", ylabel="density")
     lengths.legend()
 
@@ -118,5 +122,3 @@ def _by_frequency(keys_N: np.ndarray) -> list[str]:
 
     names, counts = np.unique(keys_N, return_counts=True)
     return [str(name) for _, name in sorted(zip(-counts, names, strict=True))]
-
-

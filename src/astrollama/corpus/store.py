@@ -40,10 +40,9 @@ class DocumentWriter:
 
     def write(self, item: Document | Dropped) -> None:
         """Add one row."""
+        row = asdict(item.document if isinstance(item, Dropped) else item)
         if isinstance(item, Dropped):
-            row = asdict(item.document) | {"reason": item.reason, "detail": item.detail}
-        else:
-            row = asdict(item)
+            row |= {"reason": item.reason, "detail": item.detail}
         self._rows.append({key: _storable(value) for key, value in row.items()})
         self.num_rows += 1
         if len(self._rows) == _ROWS_A_GROUP:

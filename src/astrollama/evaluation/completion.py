@@ -15,7 +15,9 @@ PROMPT_WORDS = 25
 
 # A sentence ends at . ? or ! before a space and a capital, a digit or maths, but not after these.
 _END = re.compile(r"(?<=[.?!])[\s\n]+(?=[\"'“(\[]*[A-ZÀ-Þ$\\\d])")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|al|Fig|Figs|Eq|Eqs|Sect|Sec|Ref|Refs|No|ca|approx|resp|Dr|St|[A-Z])\.)$")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|cf|vs|al|Fig|Figs|Eq|Eqs|Sect|Sec|Ref|Refs|No|ca|approx|resp|Dr|St|[A-Z])\.)$"
+)
 
 
 def complete_documents(
@@ -30,7 +32,9 @@ def complete_documents(
     chosen = chosen[: settings.num_completions]
     prompts = [prompt for _, (prompt, _) in chosen]
     texts = {
-        system: model.generate(prompts, max_new_tokens=settings.max_new_tokens, temperature=settings.temperature, seed=settings.seed)
+        system: model.generate(
+            prompts, max_new_tokens=settings.max_new_tokens, temperature=settings.temperature, seed=settings.seed
+        )
         for system, model in (("base", base), ("adapted", adapted))
     }
     return [

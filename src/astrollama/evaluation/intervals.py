@@ -12,7 +12,9 @@ _RESAMPLES_AT_ONCE = 500
 Statistic = Callable[..., np.ndarray]
 
 
-def bootstrap_ci95(statistic: Statistic, columns: list[np.ndarray], num_resamples: int, seed: int) -> tuple[float, float]:
+def bootstrap_ci95(
+    statistic: Statistic, columns: list[np.ndarray], num_resamples: int, seed: int
+) -> tuple[float, float]:
     """The 95 % interval of a statistic of documents.
 
     Args:

@@ -77,7 +77,11 @@ def _summary(scores: dict[str, list[TextLikelihood]], settings: EvaluateSection)
             return None
         return list(bootstrap_ci95(statistic, list(arrays), settings.num_resamples, settings.seed))
 
-    summary: dict[str, Any] = {"num_documents": len(bytes_N), "num_tokens": int(tokens_N.sum()), "num_bytes": int(bytes_N.sum())}
+    summary: dict[str, Any] = {
+        "num_documents": len(bytes_N),
+        "num_tokens": int(tokens_N.sum()),
+        "num_bytes": int(bytes_N.sum()),
+    }
     for system, (nll, tokens, num_bytes) in columns.items():
         summary[system] = float(_perplexity(nll, tokens))
         summary[f"{system}_ci95"] = interval(_perplexity, nll, tokens)
@@ -90,15 +94,20 @@ def _summary(scores: dict[str, list[TextLikelihood]], settings: EvaluateSection)
 
 
 def _perplexity(nll: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    return np.exp(nll.sum(-1) / tokens.sum(-1))
+    perplexity: np.ndarray = np.exp(nll.sum(-1) / tokens.sum(-1))
+    return perplexity
 
 
 def _bits_per_byte(nll: np.ndarray, num_bytes: np.ndarray) -> np.ndarray:
-    return nll.sum(-1) / (math.log(2) * num_bytes.sum(-1))
+    bits: np.ndarray = nll.sum(-1) / (math.log(2) * num_bytes.sum(-1))
+    return bits
 
 
-def _relative_reduction(base_nll: np.ndarray, base_tokens: np.ndarray, nll: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    return 1 - _perplexity(nll, tokens) / _perplexity(base_nll, base_tokens)
+def _relative_reduction(
+    base_nll: np.ndarray, base_tokens: np.ndarray, nll: np.ndarray, tokens: np.ndarray
+) -> np.ndarray:
+    reduction: np.ndarray = 1 - _perplexity(nll, tokens) / _perplexity(base_nll, base_tokens)
+    return reduction
 
 
 def _columns(likelihoods: Sequence[TextLikelihood]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -110,7 +119,9 @@ def _columns(likelihoods: Sequence[TextLikelihood]) -> tuple[np.ndarray, np.ndar
     )
 
 
-def _by_group(scores: dict[str, list[TextLikelihood]], keys: Sequence[str], settings: EvaluateSection) -> dict[str, Any]:
+def _by_group(
+    scores: dict[str, list[TextLikelihood]], keys: Sequence[str], settings: EvaluateSection
+) -> dict[str, Any]:
     result = {}
     for key in sorted(set(keys)):
         chosen = [index for index, own in enumerate(keys) if own == key]

@@ -41,7 +41,14 @@ def perplexity_bars(perplexity: Mapping[str, Any]) -> str:
         if interval:
             axes.plot(interval, [row, row], color=INK, linewidth=1.4, marker="|", markersize=7)
         label = f"{value:.2f}" + (f"  [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
-        axes.annotate(label, (interval[1] if interval else value, row), (6, 0), textcoords="offset points", va="center", fontsize=9)
+        axes.annotate(
+            label,
+            (interval[1] if interval else value, row),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
     axes.set_yticks([0, 1], ["adapted", "base"])
     axes.set_xlim(0, 1.45 * max(perplexity["base"], perplexity["adapted"]))
     axes.set_xlabel("perplexity (lower is better)")
@@ -57,7 +64,14 @@ def reduction_by_group(groups: Mapping[str, Mapping[str, Any]], overall: float) 
         interval = group["relative_reduction_ci95"]
         if interval:
             axes.plot([100 * bound for bound in interval], [row, row], color=ADAPTED, linewidth=2)
-        axes.plot(100 * group["relative_reduction"], row, "o", color=ADAPTED if interval else "white", markeredgecolor=ADAPTED, markersize=6)
+        axes.plot(
+            100 * group["relative_reduction"],
+            row,
+            "o",
+            color=ADAPTED if interval else "white",
+            markeredgecolor=ADAPTED,
+            markersize=6,
+        )
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.axvline(100 * overall, color=BASE, linewidth=1, linestyle="--")
     axes.set_yticks(range(len(names)), [f"{name} (n={groups[name]['num_documents']})" for name in names])
@@ -86,4 +100,6 @@ def _svg(figure: Figure) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
-    return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*" width="[^"]*"', r"\1\2", svg, count=1)
+    return re.sub(
+        r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*" width="[^"]*"', r"\1\2", svg, count=1
+    )

@@ -26,7 +26,11 @@ def render_html(report: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]])
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("astrollama.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("astrollama.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "number": _number, "duration": duration}
     perplexity = report.get("perplexity")
@@ -38,8 +42,12 @@ def render_html(report: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]])
         recipe_toml=tomli_w.dumps(report["recipe"]) if report["recipe"] else None,
         loss_svg=plots.loss_curve(metrics) if metrics else None,
         perplexity_svg=plots.perplexity_bars(perplexity) if perplexity else None,
-        year_svg=plots.reduction_by_group(perplexity["by_year"], perplexity["relative_reduction"]) if perplexity else None,
-        category_svg=plots.reduction_by_group(perplexity["by_category"], perplexity["relative_reduction"]) if perplexity else None,
+        year_svg=plots.reduction_by_group(perplexity["by_year"], perplexity["relative_reduction"])
+        if perplexity
+        else None,
+        category_svg=plots.reduction_by_group(perplexity["by_category"], perplexity["relative_reduction"])
+        if perplexity
+        else None,
     )
 
 

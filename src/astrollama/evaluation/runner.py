@@ -21,7 +21,16 @@ from astrollama.models.load import LoadedModel, load_model
 from astrollama.models.registry import TRAIN_STAGE
 from astrollama.recipe import EvaluateSection
 from astrollama.records import Document
-from astrollama.runs import MANIFEST, hardware, read_json, read_manifest, sha256_file, stage_directory, versions, write_text
+from astrollama.runs import (
+    MANIFEST,
+    hardware,
+    read_json,
+    read_manifest,
+    sha256_file,
+    stage_directory,
+    versions,
+    write_text,
+)
 
 STAGE_NAME = "evaluation"
 TASKS = ("perplexity", "completion")
@@ -37,7 +46,9 @@ class TrainingRun:
     metrics: list[dict[str, Any]]
 
 
-def evaluate(model: str, base: str | None, corpus: Path, out: Path, settings: EvaluateSection, tasks: Sequence[str]) -> dict[str, Any]:
+def evaluate(
+    model: str, base: str | None, corpus: Path, out: Path, settings: EvaluateSection, tasks: Sequence[str]
+) -> dict[str, Any]:
     """Measure `model` against `base` on the held-out documents of `corpus`.
 
     Args:
@@ -108,7 +119,12 @@ def choose_documents(path: Path, settings: EvaluateSection) -> list[Document]:
 
 
 def _run_tasks(
-    base: LoadedModel, adapted: LoadedModel, documents: list[Document], settings: EvaluateSection, tasks: Sequence[str], out: Path
+    base: LoadedModel,
+    adapted: LoadedModel,
+    documents: list[Document],
+    settings: EvaluateSection,
+    tasks: Sequence[str],
+    out: Path,
 ) -> dict[str, Any]:
     systems = HFLanguageModel(base), HFLanguageModel(adapted)
     results: dict[str, Any] = {}

@@ -63,10 +63,15 @@ class _Lora:
     def __init__(self, loaded: LoadedModel, lora: LoraSection) -> None:
         import torch
 
-        linears = {name.rsplit(".", 1)[-1] for name, m in loaded.model.model.named_modules() if isinstance(m, torch.nn.Linear)}
+        linears = {
+            name.rsplit(".", 1)[-1] for name, m in loaded.model.model.named_modules() if isinstance(m, torch.nn.Linear)
+        }
         unknown = sorted(set(lora.targets) - linears)
         if unknown:
-            raise RecipeError(f"lora.targets names {unknown[0]!r}, which the model does not have", f"choose from {', '.join(sorted(linears))}")
+            raise RecipeError(
+                f"lora.targets names {unknown[0]!r}, which the model does not have",
+                f"choose from {', '.join(sorted(linears))}",
+            )
         with quiet_libraries():
             from peft import LoraConfig, get_peft_model
 

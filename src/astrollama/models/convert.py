@@ -34,7 +34,9 @@ def convert_gguf(gguf: Path, folder: Path, boundary_token: str | None = None) ->
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         except (ValueError, OSError, KeyError, NotImplementedError) as error:
-            raise ModelError(f"{gguf} cannot be turned into a model ({error})", "give a GGUF file of a LLaMA model") from error
+            raise ModelError(
+                f"{gguf} cannot be turned into a model ({error})", "give a GGUF file of a LLaMA model"
+            ) from error
         if pre_tokenizer in _SINGLE_DIGIT_PRE_TOKENIZERS:
             _take_digits_singly(tokenizer)
         if boundary_token is not None:
@@ -53,10 +55,17 @@ def _check(gguf: Path) -> str:
     try:
         fields = GGUFReader(gguf).fields
     except (ValueError, OSError, IndexError, KeyError) as error:
-        raise ModelError(f"{gguf} is no readable GGUF file ({error})", "fetch it again, or give a model folder") from error
-    values = {name: fields[name].contents() if name in fields else "" for name in ("general.architecture", "tokenizer.ggml.pre")}
+        raise ModelError(
+            f"{gguf} is no readable GGUF file ({error})", "fetch it again, or give a model folder"
+        ) from error
+    values = {
+        name: fields[name].contents() if name in fields else ""
+        for name in ("general.architecture", "tokenizer.ggml.pre")
+    }
     if values["general.architecture"] != "llama":
-        raise ModelError(f"{gguf} has the architecture {values['general.architecture']!r}", "give a GGUF file of a LLaMA model")
+        raise ModelError(
+            f"{gguf} has the architecture {values['general.architecture']!r}", "give a GGUF file of a LLaMA model"
+        )
     return str(values["tokenizer.ggml.pre"])
 
 
@@ -64,7 +73,9 @@ def _take_digits_singly(tokenizer: Any) -> None:
     from tokenizers import pre_tokenizers
 
     backend = tokenizer.backend_tokenizer
-    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), backend.pre_tokenizer])
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), backend.pre_tokenizer]
+    )
 
 
 def _set_boundary(tokenizer: Any, model: Any, token: str) -> None:

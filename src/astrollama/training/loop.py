@@ -57,7 +57,9 @@ def train(recipe: Recipe, tokens: Path, out: Path, *, resume: bool) -> dict[str,
     identity = {
         "base": {"name": base.name, "digest": base.digest},
         "tokens": {name: record["sha256"] for name, record in shards.manifest["files"].items()},
-        **recipe.model_dump(mode="json", include={"pack", "lora", "train"}, exclude={"train": {"checkpoint_minutes", "device"}}),
+        **recipe.model_dump(
+            mode="json", include={"pack", "lora", "train"}, exclude={"train": {"checkpoint_minutes", "device"}}
+        ),
     }
     disposable = [METRICS, RECIPE, MODEL]
     with stage_directory(out, STAGE_NAME, identity, disposable=disposable, keeps=checkpoint.FOLDER) as stage:
@@ -91,7 +93,9 @@ def _run(recipe: Recipe, trainable: Trainable, shards: TokenShards, stage: Stage
     parameters = trainable.parameters()
     optimizer = _make_optimizer(parameters, recipe)
     packer = Packer(shards, recipe.pack.sequence_length, recipe.pack.attention, settings.seed)
-    schedule = Schedule(packer, Budget.parse(settings.budget), settings.global_batch_tokens // recipe.pack.sequence_length)
+    schedule = Schedule(
+        packer, Budget.parse(settings.budget), settings.global_batch_tokens // recipe.pack.sequence_length
+    )
     position = Position()
     if stage.state == "unfinished":
         position = checkpoint.load_checkpoint(stage.path, parameters, optimizer)
@@ -133,7 +137,9 @@ def _run(recipe: Recipe, trainable: Trainable, shards: TokenShards, stage: Stage
     return position
 
 
-def _accumulate_gradients(recipe: Recipe, trainable: Trainable, packer: Packer, rows: list[list[Piece]]) -> tuple[float, int]:
+def _accumulate_gradients(
+    recipe: Recipe, trainable: Trainable, packer: Packer, rows: list[list[Piece]]
+) -> tuple[float, int]:
     """Add up the gradients of the mean loss over all tokens of a step; returns the summed loss and the tokens."""
     device = recipe.train.device
     size = recipe.train.micro_batch_size
@@ -153,7 +159,7 @@ def _accumulate_gradients(recipe: Recipe, trainable: Trainable, packer: Packer, 
             valid_BT = targets_BT != NO_TARGET
             nll = summed_nll(hidden_BTD[valid_BT], trainable.model.lm_head.weight, targets_BT[valid_BT])
         (nll / num_tokens).backward()  # type: ignore[no-untyped-call]
-        total += float(nll)
+        total += nll.item()
     return total, num_tokens
 
 
@@ -188,7 +194,11 @@ class _Clock:
 
 
 def _save_and_stop(
-    run: Path, position: Position, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer, interruption: Interruption
+    run: Path,
+    position: Position,
+    parameters: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    interruption: Interruption,
 ) -> None:
     checkpoint.save_checkpoint(run, position, parameters, optimizer)
     raise interruption.error(f"training stopped after step {position.step} and saved a checkpoint in {run}")
@@ -204,7 +214,9 @@ def _require_finite(loss: float, grad_norm: float, step: int, rows: list[list[Pi
     )
 
 
-def _metrics(position: Position, loss: float, lr: float, grad_norm: float, num_tokens: int, seconds: float) -> dict[str, Any]:
+def _metrics(
+    position: Position, loss: float, lr: float, grad_norm: float, num_tokens: int, seconds: float
+) -> dict[str, Any]:
     return {
         "step": position.step,
         "epoch": position.epoch,
@@ -274,11 +286,17 @@ def _require_space(out: Path, recipe: Recipe, model: Any) -> None:
     free = shutil.disk_usage(out).free
     if free < needed:
         raise RunError(
-            f"{out} has {free / 1e9:.1f} GB free, checkpoints and model need {needed / 1e9:.1f} GB", "free some, or choose another --out"
+            f"{out} has {free / 1e9:.1f} GB free, checkpoints and model need {needed / 1e9:.1f} GB",
+            "free some, or choose another --out",
         )
 
 
 def require_same_tokenizer(digest: str, shards: TokenShards, tokens: Path, base: str) -> None:
+    """Refuse tokens that the base would not understand.
+
+    Raises:
+        RunError: they were made with another tokenizer, or there are none.
+    """
     made_with = shards.manifest["tokenizer"]
     if made_with["digest"] != digest:
         raise RunError(

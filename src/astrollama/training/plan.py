@@ -46,7 +46,8 @@ def make_plan(recipe: Recipe, tokens: Path) -> dict[str, Any]:
         "num_sequences_an_epoch": len(sequences),
         "fill": targets / (len(sequences) * recipe.pack.sequence_length),
         "global_batch_tokens": recipe.train.global_batch_tokens,
-        "gradient_accumulation_steps": recipe.train.global_batch_tokens // (recipe.pack.sequence_length * recipe.train.micro_batch_size),
+        "gradient_accumulation_steps": recipe.train.global_batch_tokens
+        // (recipe.pack.sequence_length * recipe.train.micro_batch_size),
         "budget": recipe.train.budget,
         "num_steps": _num_steps(budget, recipe, len(sequences), targets),
         "state_bytes": FLOAT32_BYTES * (parameters + 3 * trained),
@@ -58,7 +59,8 @@ def describe_plan(plan: dict[str, Any]) -> str:
     steps = "as many steps as fit" if plan["num_steps"] is None else f"about {plan['num_steps']:,} steps"
     return "\n".join(
         [
-            f"base        {plan['base']}, {plan['parameters']:,} parameters, {plan['parameters_trained']:,} trained ({plan['method']}) on {plan['device']}",
+            f"base        {plan['base']}, {plan['parameters']:,} parameters",
+            f"method      {plan['method']}, {plan['parameters_trained']:,} parameters trained, on {plan['device']}",
             f"tokens      {plan['num_tokens_an_epoch']:,} an epoch, of {plan['num_documents']:,} documents",
             f"sequences   {plan['num_sequences_an_epoch']:,} an epoch, {plan['fill']:.1%} full",
             f"batch       {plan['global_batch_tokens']:,} tokens a step, in {plan['gradient_accumulation_steps']} part(s)",
