@@ -77,7 +77,7 @@ def reduction_by_group(groups: Mapping[str, Mapping[str, Any]], overall: float) 
     axes.set_yticks(range(len(names)), [f"{name} (n={groups[name]['num_documents']})" for name in names])
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.invert_yaxis()
-    axes.set_xlabel("reduction of perplexity, % (dashed: all documents; open circle: too few for an interval)")
+    axes.set_xlabel("reduction of perplexity, %")
     return _svg(figure)
 
 

@@ -65,7 +65,7 @@ def verdict(perplexity: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %".replace("-", "−")
+    return f"{100 * value:.1f}\u00a0%".replace("-", "−")
 
 
 def _number(value: float) -> str:

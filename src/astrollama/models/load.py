@@ -46,9 +46,8 @@ def load_model(spec: str, device: str = "cpu", base: str | None = None) -> Loade
     found = find_model(spec)
     if found.kind == "adapter":
         return _load_adapter(found, device, base)
-    return LoadedModel(
-        found.name, _load_causal_lm(found.path, device), load_tokenizer(found.path), weights_digest(found.path)
-    )
+    digest = weights_digest(found.path)  # reads every file, so that a damaged one is told before anything is loaded
+    return LoadedModel(found.name, _load_causal_lm(found.path, device), load_tokenizer(found.path), digest)
 
 
 def load_tokenizer(folder: Path) -> DocumentTokenizer:
@@ -89,12 +88,13 @@ def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedMo
             f"the adapter {found.name} was trained on {record['name']} ({record['digest'][:12]}…), not on {on.name} ({on.digest[:12]}…)",
             "give the base that it was trained on",
         )
+    digest = weights_digest(found.path)
     with quiet_libraries():
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(on.model, found.path, is_trainable=False).get_base_model()
     model.eval()
-    return LoadedModel(found.name, model, on.tokenizer, weights_digest(found.path), on.name, on.digest)
+    return LoadedModel(found.name, model, on.tokenizer, digest, on.name, on.digest)
 
 
 def _load_causal_lm(folder: Path, device: str) -> Any:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from astrollama.console import say
 from astrollama.errors import ModelError, NetworkError
@@ -180,6 +180,8 @@ def _download(hub_id: str, revision: str, folder: Path) -> str:
 
     from astrollama.models.quiet import quiet_libraries
 
+    # Its bases are whatever the hub's HTTP client calls its failures, which differs between versions.
+    failures = cast("tuple[type[Exception], ...]", (*HfHubHTTPError.__bases__, HfHubHTTPError, OSError))
     try:
         with quiet_libraries():
             info = HfApi().model_info(hub_id, revision=revision, files_metadata=True, timeout=20)
@@ -195,7 +197,7 @@ def _download(hub_id: str, revision: str, folder: Path) -> str:
         raise ModelError(
             f"the hub has no model {hub_id} at {revision}", "check the name, or set HF_TOKEN if it is private"
         ) from error
-    except (HfHubHTTPError, *HfHubHTTPError.__bases__, OSError) as error:  # its base is any failure of the HTTP client
+    except failures as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise NetworkError(
             f"{hub_id} could not be downloaded: the model hub cannot be reached ({reason})",

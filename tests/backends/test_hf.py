@@ -1,0 +1,75 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from astrollama.backends.hf import HFLanguageModel
+from astrollama.models.load import LoadedModel, load_model
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_model: Path) -> LoadedModel:
+    return load_model(str(tiny_model))
+
+
+def plain_nll(loaded: LoadedModel, text: str) -> tuple[float, int]:
+    """The same by the shortest way: one text alone, all logits, double precision."""
+    tokens = torch.tensor([[loaded.tokenizer.bos_id, *loaded.tokenizer.encode([text])[0]]])
+    with torch.no_grad():
+        log_probabilities = loaded.model(tokens).logits.double().log_softmax(-1)
+    picked = log_probabilities[0, :-1].gather(-1, tokens[0, 1:, None])
+    return -picked.sum().item(), tokens.shape[1] - 1
+
+
+def test_texts_scored_together_have_the_loss_that_each_has_alone(loaded: LoadedModel, sample_texts: list[str]) -> None:
+    texts = [*sample_texts[:12], "short", "émigré $\\alpha$"]
+    model = HFLanguageModel(loaded)
+    for text, likelihood in zip(texts, model.loglikelihood_rolling(texts), strict=True):
+        nll, num_tokens = plain_nll(loaded, text)
+        assert likelihood.num_tokens == num_tokens
+        assert likelihood.num_bytes == len(text.encode())
+        assert math.isclose(likelihood.nll, nll, rel_tol=1e-5)
+
+
+def test_a_text_longer_than_the_context_is_scored_once_a_token(loaded: LoadedModel, sample_texts: list[str]) -> None:
+    text = " ".join(sample_texts[:6])
+    (likelihood,) = HFLanguageModel(loaded).loglikelihood_rolling([text])
+    tokens = [loaded.tokenizer.bos_id, *loaded.tokenizer.encode([text])[0]]
+    window = loaded.model.config.max_position_embeddings
+    expected = 0.0
+    for start in range(0, len(tokens) - 1, window):
+        part = torch.tensor([tokens[start : start + window + 1]])
+        with torch.no_grad():
+            log_probabilities = loaded.model(part[:, :-1]).logits.double().log_softmax(-1)
+        expected -= log_probabilities[0].gather(-1, part[0, 1:, None]).sum().item()
+    assert likelihood.num_tokens == len(tokens) - 1 > window
+    assert math.isclose(likelihood.nll, expected, rel_tol=1e-5)
+
+
+def test_an_empty_text_has_no_tokens(loaded: LoadedModel) -> None:
+    (likelihood,) = HFLanguageModel(loaded).loglikelihood_rolling([""])
+    assert (likelihood.nll, likelihood.num_tokens, likelihood.num_bytes) == (0.0, 0, 0)
+
+
+def test_greedy_continuations_do_not_depend_on_the_company(loaded: LoadedModel) -> None:
+    model = HFLanguageModel(loaded)
+    prompts = ["The magnetic field of the Galaxy", "Dust", "We present observations of seven young clusters and"]
+    together = model.generate(prompts, max_new_tokens=12, temperature=0, seed=0)
+    alone = [model.generate([prompt], max_new_tokens=12, temperature=0, seed=0)[0] for prompt in prompts]
+    assert together == alone
+
+
+def test_the_seed_decides_what_is_sampled_and_leaves_torch_alone(loaded: LoadedModel) -> None:
+    model = HFLanguageModel(loaded)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first = model.generate(["Dust"], max_new_tokens=20, temperature=1.0, seed=1)
+    assert torch.rand(1) == expected
+    assert model.generate(["Dust"], max_new_tokens=20, temperature=1.0, seed=1) == first
+    assert model.generate(["Dust"], max_new_tokens=20, temperature=1.0, seed=2) != first
+
+
+def test_no_prompts_give_no_continuations(loaded: LoadedModel) -> None:
+    assert HFLanguageModel(loaded).generate([], max_new_tokens=5, temperature=0, seed=0) == []

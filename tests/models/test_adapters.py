@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from astrollama.errors import ModelError, RecipeError
+from astrollama.models.adapters import make_trainable
+from astrollama.models.load import load_model
+from astrollama.recipe import LoraSection
+
+LORA = LoraSection(rank=4, alpha=8.0)
+TOKENS = torch.arange(2, 30)[None]
+
+
+@pytest.fixture
+def adapter(tiny_model: Path, tmp_path: Path) -> tuple[Path, torch.Tensor]:
+    """An adapter that was moved away from zero, and the logits of the model with it."""
+    torch.manual_seed(0)
+    trainable = make_trainable(load_model(str(tiny_model)), "lora", LORA)
+    with torch.no_grad():
+        for parameter in trainable.parameters().values():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+        logits = trainable.model(TOKENS).logits
+    trainable.save(tmp_path / "adapter")
+    return tmp_path / "adapter", logits
+
+
+def test_a_saved_adapter_gives_the_same_logits(adapter: tuple[Path, torch.Tensor]) -> None:
+    folder, logits = adapter
+    loaded = load_model(str(folder))
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(TOKENS).logits, logits)
+
+
+def test_the_adapter_records_its_base_by_digest(adapter: tuple[Path, torch.Tensor], tiny_model: Path) -> None:
+    loaded = load_model(str(adapter[0]))
+    base = load_model(str(tiny_model))
+    assert loaded.base_name == str(tiny_model)
+    assert loaded.base_digest == base.digest
+    assert loaded.digest != base.digest
+
+
+def test_another_base_is_refused(adapter: tuple[Path, torch.Tensor], other_tiny_model: Path) -> None:
+    with pytest.raises(ModelError, match=r"was trained on .* not on .*: give the base that it was trained on"):
+        load_model(str(adapter[0]), base=str(other_tiny_model))
+
+
+def test_the_same_base_elsewhere_is_taken(adapter: tuple[Path, torch.Tensor], tiny_model: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(tiny_model, tmp_path / "elsewhere")
+    assert load_model(str(adapter[0]), base=str(copy)).base_name == str(copy)
+
+
+def test_an_adapter_that_does_not_name_its_base_is_refused(adapter: tuple[Path, torch.Tensor]) -> None:
+    (adapter[0] / "base.json").unlink()
+    with pytest.raises(ModelError, match="does not say which base"):
+        load_model(str(adapter[0]))
+
+
+def test_a_new_adapter_changes_nothing_and_trains_what_the_formula_says(tiny_model: Path) -> None:
+    base = load_model(str(tiny_model))
+    with torch.no_grad():
+        before = base.model(TOKENS).logits
+    trainable = make_trainable(base, "lora", LORA)
+    with torch.no_grad():
+        torch.testing.assert_close(trainable.model(TOKENS).logits, before)
+    width, key_value_width, mlp = 64, 32, 128
+    shapes = [(width, width), (width, key_value_width), (width, key_value_width), (width, width)]
+    shapes += [(width, mlp), (width, mlp), (mlp, width)]
+    expected = 2 * sum(LORA.rank * (rows + columns) for rows, columns in shapes)
+    assert sum(p.numel() for p in trainable.parameters().values()) == expected
+
+
+def test_an_unknown_target_is_named_with_those_there_are(tiny_model: Path) -> None:
+    with pytest.raises(RecipeError, match=r"'query', which the model does not have: choose from down_proj, .*q_proj"):
+        make_trainable(load_model(str(tiny_model)), "lora", LoraSection(targets=("query",)))

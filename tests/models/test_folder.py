@@ -1,0 +1,87 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from astrollama.errors import ModelError
+from astrollama.models.folder import check_folder, num_parameters, weights_digest
+from astrollama.models.load import load_model
+from astrollama.models.registry import find_model
+
+
+@pytest.fixture
+def folder(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+def test_the_digest_does_not_depend_on_how_tensors_are_divided_among_files(folder: Path) -> None:
+    before = weights_digest(folder)
+    tensors = load_file(folder / "model.safetensors")
+    names = sorted(tensors)
+    parts = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
+    for file, part in parts.items():
+        save_file({name: tensors[name] for name in part}, folder / file)
+    index = {"weight_map": {name: file for file, part in parts.items() for name in part}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").unlink()
+    assert weights_digest(folder) == before
+
+    (folder / "model-2.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"lacks model-2\.safetensors"):
+        check_folder(folder)
+
+
+def test_the_digest_tells_one_changed_weight(folder: Path) -> None:
+    before = weights_digest(folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][0] += 1e-6
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    assert weights_digest(folder) != before
+
+
+def test_tied_weights_are_counted_once(folder: Path) -> None:
+    assert num_parameters(folder) == sum(p.numel() for p in load_model(str(folder)).model.parameters())
+
+
+def test_pickled_weights_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": torch.zeros(1)}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pickled weights \(pytorch_model\.bin\).*convert them to safetensors"):
+        find_model(str(folder))
+
+
+def test_a_folder_without_weights_is_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="holds no weights"):
+        find_model(str(folder))
+
+
+def test_damaged_weights_are_refused(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged|cannot be loaded"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"auto_map": {"AutoModelForCausalLM": "code.Model"}}, "remote code is never run"),
+        ({"model_type": "gpt2"}, "type 'gpt2': give a LLaMA model"),
+    ],
+)
+def test_other_models_and_code_of_their_own_are_refused(folder: Path, change: dict[str, object], message: str) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ModelError, match=message):
+        find_model(str(folder))
+
+
+@pytest.mark.parametrize("missing", ["config.json", "tokenizer.json"])
+def test_a_missing_file_is_named(folder: Path, missing: str) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(ModelError, match=f"has no {missing}"):
+        find_model(str(folder))
