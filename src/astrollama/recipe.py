@@ -20,6 +20,8 @@ from astrollama.errors import RecipeError
 Attention = Literal["document", "packed"]
 BudgetUnit = Literal["tokens", "epochs", "minutes"]
 
+MAX_SEED = 2**32 - 1
+
 _BUDGET = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([a-z]+)\s*")
 
 
@@ -59,7 +61,7 @@ class CorpusSection(_Section):
         "date", description="Hold out the newest whole months (`date`), or a random share as the paper did (`random`)."
     )
     test_fraction: float = Field(0.1, gt=0, lt=1, description="Least share of the documents to hold out.")
-    seed: int = Field(0, ge=0, description="Seed of the MinHash permutations and of the random split.")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="Seed of the MinHash permutations and of the random split.")
 
 
 class PackSection(_Section):
@@ -126,7 +128,7 @@ class TrainSection(_Section):
         description="Of the matrix products; weights and optimiser stay in float32. bfloat16 is for GPUs: CPUs without its units are ten times slower with it.",
     )
     checkpoint_minutes: float = Field(10.0, gt=0, description="Minutes between checkpoints.")
-    seed: int = Field(0, ge=0, description="Seed of the data order and of dropout.")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="Seed of the data order and of dropout.")
 
     @field_validator("budget")
     @classmethod
@@ -147,7 +149,9 @@ class EvaluateSection(_Section):
     max_new_tokens: int = Field(120, ge=1, description="Tokens a completion. The paper allowed 1,024.")
     temperature: float = Field(0.3, ge=0, description="Of the sampling; 0 takes the likeliest token. 0.3: the paper's.")
     num_resamples: int = Field(10_000, ge=100, description="Bootstrap resamples an interval.")
-    seed: int = Field(0, ge=0, description="Seed of the choice of documents, of the sampling and of the bootstrap.")
+    seed: int = Field(
+        0, ge=0, le=MAX_SEED, description="Seed of the choice of documents, of the sampling and of the bootstrap."
+    )
 
 
 class Recipe(_Section):
@@ -200,8 +204,8 @@ class Budget:
         if match is None or unit is None:
             raise ValueError(f"{text!r} is no budget: write for example '100_000 tokens', '3 epochs' or '5 minutes'")
         amount = float(match[1].replace("_", "").replace(",", ""))
-        if amount <= 0:
-            raise ValueError(f"{text!r} leaves nothing to do: give a positive amount")
+        if not 0 < amount < 1e15 or (unit == "tokens" and amount < 1):
+            raise ValueError(f"{text!r} leaves nothing to do: give a positive amount that a clock or a disk can hold")
         return cls(amount, unit)
 
 

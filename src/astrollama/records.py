@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ ASTRO_PH_CATEGORIES = {
     "astro-ph.SR": "Solar and Stellar Astrophysics",
 }
 
-_DAY = re.compile(r"(\d{4})-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01]))?")
+_DATE = re.compile(r"\s*(\d{4})[-/](\d{2})(?:[-/](\d{2}))?(?=$|[T\s])")
 _NEW_ARXIV_ID = re.compile(r"(\d{2})(0[1-9]|1[0-2])\.\d{4,5}(?:v\d+)?")
 _OLD_ARXIV_ID = re.compile(r"[a-z-]+(?:\.[A-Za-z-]{2,})?/(\d{2})(0[1-9]|1[0-2])\d{3}(?:v\d+)?")
 
@@ -91,11 +92,15 @@ class Step(Protocol):
 
 def parse_date(value: object) -> str:
     """`YYYY-MM-DD` or `YYYY-MM` from a date, a time stamp or text that begins with one; "" if it is neither."""
-    match = _DAY.match(str(value))
+    match = _DATE.match(str(value))
     if match is None:
         return ""
     year, month, day = match.groups()
-    return f"{year}-{month}-{day}" if day else f"{year}-{month}"
+    try:
+        whole = date(int(year), int(month), int(day or 1))
+    except ValueError:
+        return ""
+    return whole.isoformat() if day else whole.isoformat()[:7]
 
 
 def date_of_arxiv_id(arxiv_id: str) -> str:
@@ -104,10 +109,11 @@ def date_of_arxiv_id(arxiv_id: str) -> str:
     Identifiers are `YYMM.NNNNN` since April 2007 and `archive/YYMMNNN` from 1991 to March 2007.
     """
     if match := _NEW_ARXIV_ID.fullmatch(arxiv_id):
-        return f"20{match[1]}-{match[2]}"
+        month = f"20{match[1]}-{match[2]}"
+        return month if "2007-04" <= month <= f"{date.today().year + 1}" else ""
     if match := _OLD_ARXIV_ID.fullmatch(arxiv_id):
-        century = "19" if int(match[1]) >= 91 else "20"
-        return f"{century}{match[1]}-{match[2]}"
+        month = f"{'19' if int(match[1]) >= 91 else '20'}{match[1]}-{match[2]}"
+        return month if month <= "2007-03" else ""
     return ""
 
 

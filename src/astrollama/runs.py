@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from astrollama import __version__
 from astrollama.errors import AstroLlamaError, RunError
+from astrollama.provenance import hardware, versions
 
 MANIFEST = "manifest.json"
 STAGE = "stage.json"
@@ -84,30 +84,33 @@ def stage_directory(
         RunError: `path` holds another run, foreign files, or another process is at work in it.
     """
     identity = json.loads(json.dumps(identity))
-    existed = path.exists()
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     state = _state_of(path, stage, identity, keeps)
     if state == "complete":
         yield StageDirectory(path, stage, identity, state)
         return
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{path} cannot be made ({error.strerror})", "choose another --out") from error
-    with _locked(path):
-        try:
-            if state == "new":
-                _remove_unfinished(path, disposable)
-            write_json(path / STAGE, {"stage": stage, "identity": identity})
-            with disk_errors(path):
-                yield StageDirectory(path, stage, identity, state)
-        except BaseException:
-            if not (path / MANIFEST).exists() and not (keeps and (path / keeps).exists()):
-                _remove_unfinished(path, disposable)
-            raise
-        finally:
-            (path / LOCK).unlink(missing_ok=True)
-            if not existed and not any(path.iterdir()):
-                path.rmdir()
+        _make(path)
+        with _locked(path):
+            try:
+                # another process may have finished since
+                state = _state_of(path, stage, identity, keeps)
+                if state == "complete":
+                    yield StageDirectory(path, stage, identity, state)
+                    return
+                if state == "new":
+                    _remove_unfinished(path, disposable)
+                write_json(path / STAGE, {"stage": stage, "identity": identity})
+                with disk_errors(path):
+                    yield StageDirectory(path, stage, identity, state)
+            except BaseException:
+                if not (path / MANIFEST).exists() and not (keeps and (path / keeps).exists()):
+                    _remove_unfinished(path, disposable)
+                raise
+    finally:
+        for folder in missing:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def read_manifest(path: Path, stage: str) -> dict[str, Json]:
@@ -164,6 +167,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The name keeps the suffix, the content is flushed to the disk before the rename, and nothing is left after a failure.
     """
+    path = path.resolve()
+    if not path.parent.is_dir():
+        raise RunError(f"there is no folder {path.parent}", "make it, or choose another place")
     partial = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
     _remove(partial)
     try:
@@ -173,10 +179,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 if file.is_file():
                     file.chmod(0o666 & ~_umask())  # some libraries write files that only the owner can read
                     _flush(file)
-        if path.is_dir():
-            shutil.rmtree(path)
-        partial.replace(path)
-        _flush(path.parent)
+        _replace(path, partial)
     except BaseException:
         _remove(partial)
         raise
@@ -209,44 +212,17 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def versions() -> dict[str, str | None]:
-    """The versions of what can change a number: ourselves (with the git commit in a checkout), Python and the libraries."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found: dict[str, str | None] = {
-        "astrollama": __version__,
-        "git_commit": _git_commit(),
-        "python": sys.version.split()[0],
-    }
-    for name in ("torch", "transformers", "peft", "tokenizers", "numpy", "pyarrow", "ftfy", "datasketch"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-def hardware() -> dict[str, Json]:
-    """The processor, its cores, the memory and the GPU, if torch is loaded and sees one."""
-    import platform
-
-    described: dict[str, Json] = {
-        "machine": platform.machine(),
-        "processor": _processor_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_gib": _memory_gib(),
-        "gpu": None,
-    }
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        described["gpu"] = torch.cuda.get_device_name()
-    return described
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} cannot be made ({error.strerror})", "choose another --out") from error
 
 
 def _state_of(path: Path, stage: str, identity: Mapping[str, Json], keeps: str) -> State:
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file", "choose a directory for the output")
-    if not path.exists() or not any(entry.name != LOCK for entry in path.iterdir()):
+    if not path.exists() or all(entry.name.startswith((LOCK, TEMPORARY_PREFIX)) for entry in path.iterdir()):
         return "new"
     done = (path / MANIFEST).is_file()
     if not done and not (path / STAGE).is_file():
@@ -262,7 +238,15 @@ def _state_of(path: Path, stage: str, identity: Mapping[str, Json], keeps: str) 
             f"{path} holds {kind} ({'; '.join(differences[:3])})",
             "choose another --out, give the same settings again, or delete that directory",
         )
+    if done:
+        _require_whole(path, found)
     return "complete" if done else "unfinished"
+
+
+def _require_whole(path: Path, manifest: Mapping[str, Json]) -> None:
+    for name, record in manifest["files"].items():
+        if not (path / name).is_file() or (path / name).stat().st_size != record["bytes"]:
+            raise RunError(f"{path / name} is missing or damaged", f"delete {path} and give the command again")
 
 
 def _differences(found: Json, wanted: Json, prefix: str = "") -> list[str]:
@@ -292,10 +276,14 @@ def _locked(path: Path) -> Iterator[None]:
     lock = FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)
+        yield
     except Timeout:
         raise RunError(f"another process is at work in {path}", "wait for it to end, or choose another --out") from None
-    try:
-        yield
+    except BaseException:
+        (path / LOCK).unlink(missing_ok=True)
+        raise
+    else:
+        (path / LOCK).unlink(missing_ok=True)
     finally:
         lock.release()
 
@@ -304,6 +292,15 @@ def _remove_unfinished(path: Path, disposable: Collection[str]) -> None:
     for entry in path.iterdir():
         if entry.name == STAGE or entry.name in disposable or entry.name.startswith(TEMPORARY_PREFIX):
             _remove(entry)
+
+
+def _replace(path: Path, partial: Path) -> None:
+    if path.is_dir():
+        if partial.is_file():
+            raise RunError(f"{path} is a folder", "give the name of a file")
+        shutil.rmtree(path)
+    partial.replace(path)
+    _flush(path.parent)
 
 
 def _remove(path: Path) -> None:
@@ -329,36 +326,3 @@ def _flush(path: Path) -> None:
 
 def _file_record(path: Path) -> dict[str, Json]:
     return {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, `-dirty` behind it where files differ; None elsewhere."""
-    import subprocess
-
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _processor_name() -> str:
-    import platform
-
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor()
-
-
-def _memory_gib() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (ValueError, OSError, AttributeError):
-        return None

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.conftest import tiny_recipe
 
 from astrollama.errors import InterruptedRunError, RunError, TrainingError
 from astrollama.models import adapters
@@ -22,6 +21,7 @@ from astrollama.recipe import load_recipe
 from astrollama.tokens.shards import pack_corpus
 from astrollama.training import checkpoint, loop
 from astrollama.training.loop import train
+from tests.conftest import tiny_recipe
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ def stats(
 
     computed = corpus_stats(corpus)
     picture = plot or corpus / "stats.png"
-    draw_stats(corpus, computed, picture)
+    draw_stats(computed, picture)
     if json:
         print_json({**computed, "plot": str(picture)})
         return

@@ -61,37 +61,45 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code."""
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        return _execute(arguments)
-    except (KeyboardInterrupt, typer.Abort):
-        _print_error("interrupted: nothing was left half-written; give the same command again")
-        code = INTERRUPTED
-    except TyperException as error:
-        code = _print_usage_error(error)
-    except AstroLlamaError as error:
-        _print_error(str(error))
-        code = error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has stopped: nothing to say, and nothing more to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except MemoryError:
-        _print_error("out of memory: close other programs, or use fewer documents or a smaller model")
-        code = 1
-    except Exception as error:  # noqa: BLE001
-        _print_error(_unexpected(error))
-        code = 1
-    if debug:
-        import traceback
+        return _execute([argument for argument in arguments if argument != "--debug"])
+    except BaseException as error:  # noqa: BLE001
+        code = _explain(error)
+        if debug:
+            import traceback
 
-        traceback.print_exc()
-    return code
+            traceback.print_exc()
+        return code
 
 
 def _execute(arguments: Sequence[str]) -> int:
     result = app(args=list(arguments), prog_name="astrollama", standalone_mode=False)
+    if result == INTERRUPTED:  # what typer makes of Ctrl-C
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
+
+
+def _explain(error: BaseException) -> int:
+    """Say in one line what went wrong; returns the exit code that it has."""
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        _print_error("interrupted: nothing was left half-written; give the same command again")
+        return INTERRUPTED
+    if isinstance(error, TyperException):
+        return _print_usage_error(error)
+    if isinstance(error, AstroLlamaError):
+        _print_error(str(error))
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has stopped: nothing to say, and nothing more to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if isinstance(error, MemoryError):
+        _print_error("out of memory: close other programs, or use fewer documents or a smaller model")
+        return 1
+    if isinstance(error, Exception):
+        _print_error(_unexpected(error))
+        return 1
+    raise error
 
 
 def _print_usage_error(error: TyperException) -> int:

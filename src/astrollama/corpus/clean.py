@@ -13,6 +13,7 @@ from astrollama.records import Document, Dropped, Paper
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
 _PARAGRAPH = re.compile(r"[^\S\n]*\n[^\S\n]*(?:\n\s*)+")
 _SPACE = re.compile(r"\s+")
+_MAX_PASSES = 8
 
 
 def document_of_paper(paper: Paper) -> Document:
@@ -50,17 +51,28 @@ class Clean:
 def repair(text: str) -> str:
     r"""Undo mojibake and HTML entities, and make white space plain.
 
-    Lines that were wrapped are joined, runs of white space become one space, and paragraphs (a blank line between them)
-    are kept one a line. `$\alpha$`, `é` and curly quotation marks come out as they went in; Unicode is composed (NFC).
+    Lines that were wrapped are joined, runs of white space become one space, and a blank line stays between paragraphs.
+    `$\alpha$`, `é` and curly quotation marks come out as they went in; Unicode is composed (NFC). What comes out is not
+    changed by a second repair.
     """
-    text = _fixer()(text)
-    text = _INVISIBLE.sub("", text)
-    paragraphs = (_SPACE.sub(" ", paragraph).strip() for paragraph in _PARAGRAPH.split(text))
-    return "\n".join(paragraph for paragraph in paragraphs if paragraph)
+    for _ in range(_MAX_PASSES):
+        # white space and invisible characters can hide damage from ftfy, so that it looks again after they are gone
+        repaired = _plain_space(_fixer()(text))
+        if repaired == text:
+            break
+        text = repaired
+    return text
+
+
+def _plain_space(text: str) -> str:
+    paragraphs = (_SPACE.sub(" ", paragraph).strip() for paragraph in _PARAGRAPH.split(_INVISIBLE.sub("", text)))
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
 @cache
 def _fixer() -> Callable[[str], str]:
     import ftfy
 
-    return partial(ftfy.fix_text, config=ftfy.TextFixerConfig(uncurl_quotes=False, normalization="NFC"))
+    return partial(
+        ftfy.fix_text, config=ftfy.TextFixerConfig(uncurl_quotes=False, unescape_html=True, normalization="NFC")
+    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from astrollama.console import progress
-from astrollama.records import Document
+from astrollama.records import Document, date_of_arxiv_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,18 +102,19 @@ def find_duplicates(fingerprints: Sequence[Fingerprint], threshold: float, seed:
 
 
 def _older_versions(fingerprints: Sequence[Fingerprint]) -> dict[int, Duplicate]:
-    newest: dict[str, tuple[int, int]] = {}
-    dropped: dict[int, Duplicate] = {}
+    """All but one of the records of each paper: the newest version stays, and without a version number means the newest."""
+    records: dict[str, list[tuple[float, str, bytes, int]]] = {}
     for index, own in enumerate(fingerprints):
+        paper, version = own.id, float("inf")
         match = _VERSION.search(own.id)
-        paper, version = (own.id[: match.start()], int(match[1])) if match else (own.id, 0)
-        if paper not in newest:
-            newest[paper] = (version, index)
-            continue
-        other_version, other = newest[paper]
-        loser, winner = (other, index) if version > other_version else (index, other)
-        newest[paper] = (max(version, other_version), winner)
-        dropped[loser] = Duplicate("duplicate_id", f"{fingerprints[winner].id} is there too")
+        if match and date_of_arxiv_id(own.id):
+            paper, version = own.id[: match.start()], float(match[1])
+        records.setdefault(paper, []).append((version, own.date, own.words_hash, index))
+    dropped = {}
+    for candidates in records.values():
+        *older, (_, _, _, newest) = sorted(candidates)
+        for _, _, _, index in older:
+            dropped[index] = Duplicate("duplicate_id", f"{fingerprints[newest].id} is there too")
     return dropped
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from astrollama.records import Document, Dropped
 
-# The notice stands for the abstract or opens or closes it; "gas withdrawn from the reservoir" is astrophysics.
+_PAPER = r"(?:paper|article|manuscript|submission|preprint|work|version|note|letter|comment|abstract)"
+# The paper itself is withdrawn, by name of its own; "gas is withdrawn from the reservoir" is astrophysics.
 _WITHDRAWN = re.compile(
-    r"\b(?:paper|article|manuscript|submission|preprint|work|version|note|letter|comment|abstract)\b[^.]{0,40}"
-    r"\b(?:has|have|had|is|was|were|been|being)\b[^.]{0,20}\b(?:withdrawn|retracted)\b"
-    r"|^\W*(?:this\s+\w+\s+)?(?:withdrawn|retracted)\b"
-    r"|\b(?:withdrawn|retracted)\s+by\s+(?:the\s+)?(?:authors?|arxiv)\b",
+    rf"\b{_PAPER}\b(?:\s*\([^)]*\))?(?:\s+by\s+[^.]{{1,60}}?)?"
+    r"\s+(?:has|have|had|is|was|will)\s+(?:\w+\s+){0,3}(?:withdrawn|retracted)\b"
+    r"|^\W*(?:withdrawn|retracted)\b(?=\s*(?:[^\w\s]|by\b|due\b|because\b|pending\b|$))"
+    r"|\b(?:withdrawn|retracted)\s+by\s+(?:the\s+)?(?:authors?|arxiv)\b"
+    rf"|\b(?:withdraw|withdrawn|withdrawing|retract|retracted|retracting)\s+(?:this|our|the\s+present)\s+{_PAPER}\b",
     re.IGNORECASE,
 )
 _MATHS = re.compile(r"\$\$.+?\$\$|\$[^$]+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "test")
 MAX_CATEGORIES_SHOWN = 12
+COLOUR = "#3b6ea5"
 
 
 def corpus_stats(corpus: Path) -> dict[str, Any]:
@@ -36,45 +37,44 @@ def corpus_stats(corpus: Path) -> dict[str, Any]:
     }
 
 
-def draw_stats(corpus: Path, stats: Mapping[str, Any], out: Path) -> None:
-    """Draw `corpus_stats` to `out`; the suffix (.png, .svg, .pdf) chooses the format.
+def draw_stats(stats: Mapping[str, Any], out: Path) -> None:
+    """Draw `corpus_stats` to `out`: papers, words and lengths, by year and by category.
 
     Raises:
-        RunError: the suffix is none of these.
+        RunError: the suffix of `out`, which chooses the format, is none of .png, .svg and .pdf.
     """
     from matplotlib.figure import Figure
 
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise RunError(f"{out} has no suffix of a picture", "end it in .png, .svg or .pdf")
-    words_N, _, _, splits_N = _columns(corpus)
-    figure = Figure(figsize=(11, 7.5), layout="constrained")
-    (by_year, by_category), (words, lengths) = figure.subplots(2, 2)
-
+    figure = Figure(figsize=(11, 9), layout="constrained")
+    grid = figure.subplots(3, 2)
     years = {int(year): group for year, group in stats["by_year"].items()}
-    by_year.bar(list(years), [group["papers"] for group in years.values()], color="#3b6ea5")
-    by_year.set(title="Papers by year", xlabel="year", ylabel="papers")
-    by_year.xaxis.get_major_locator().set_params(integer=True)
-    words.bar(list(years), [group["words"] for group in years.values()], color="#3b6ea5")
-    words.set(title="Words by year", xlabel="year", ylabel="words")
-    words.xaxis.get_major_locator().set_params(integer=True)
-
-    shown = list(stats["by_category"].items())[:MAX_CATEGORIES_SHOWN]
-    names = [name for name, _ in shown]
-    by_category.barh(names, [group["papers"] for _, group in shown], color="#3b6ea5")
-    by_category.invert_yaxis()
+    shown = dict(list(stats["by_category"].items())[:MAX_CATEGORIES_SHOWN])
     more = len(stats["by_category"]) - len(shown)
-    by_category.set(
-        title="Papers by primary category" + (f" ({more} smaller not shown)" if more else ""), xlabel="papers"
-    )
-
-    top = max(float(_quantile(words_N, 0.995)), 1.0)
-    for split, colour in zip(SPLITS, ("#3b6ea5", "#d1792a"), strict=True):
-        lengths.hist(
-            words_N[splits_N == split], bins=40, range=(0, top), density=True, alpha=0.6, color=colour, label=split
+    for column, (groups, title) in enumerate([(years, "by year"), (shown, "by category")]):
+        names = list(groups)
+        for row, key in enumerate(("papers", "words")):
+            grid[row][column].bar(names, [group[key] for group in groups.values()], color=COLOUR)
+            grid[row][column].yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        lengths = grid[2][column]
+        lengths.vlines(
+            names,
+            [g["words_p10"] for g in groups.values()],
+            [g["words_p90"] for g in groups.values()],
+            color=COLOUR,
+            alpha=0.4,
         )
-    lengths.set(title="Length of an abstract", xlabel="words", ylabel="density")
-    lengths.legend()
-
+        lengths.plot(names, [g["words_median"] for g in groups.values()], "o", color=COLOUR, markersize=4)
+        lengths.set_ylim(bottom=0)
+        for row, what in enumerate(("Papers", "Words", "Words a paper, median and 10 to 90 %")):
+            grid[row][column].set_title(f"{what}, {title}", fontsize=10)
+            if column == 0:
+                grid[row][column].xaxis.get_major_locator().set_params(integer=True)
+            else:
+                grid[row][column].set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
+    if more:
+        grid[2][1].set_xlabel(f"{more} smaller categories are not shown", fontsize=9)
     with atomic_path(out) as partial:
         figure.savefig(partial, dpi=150)
 
@@ -92,7 +92,9 @@ def _columns(corpus: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
         try:
             table = pq.read_table(path, columns=["text", "date", "primary_category"])
         except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{path} cannot be read ({error})", "it is damaged: import the corpus again") from error
+            raise RunError(
+                f"{path} cannot be read ({error})", "it is damaged: delete that corpus and import it again"
+            ) from error
         words.append(pc.list_value_length(pc.utf8_split_whitespace(table["text"])).to_numpy())
         years.append(pc.utf8_slice_codeunits(table["date"], 0, 4).cast(pa.int32()).to_numpy())
         categories += table["primary_category"].to_pylist()

@@ -70,7 +70,9 @@ def read_documents(path: Path) -> Iterator[Document]:
                 for row in batch.to_pylist():
                     yield Document(**{**row, "categories": tuple(row["categories"])})
     except (pa.ArrowException, OSError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error})", "it is damaged: import the corpus again") from error
+        raise RunError(
+            f"{path} cannot be read ({error})", "it is damaged: delete that corpus and import it again"
+        ) from error
 
 
 def _storable(value: Any) -> Any:

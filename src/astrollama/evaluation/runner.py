@@ -19,18 +19,10 @@ from astrollama.evaluation.perplexity import measure_perplexity
 from astrollama.evaluation.report import REPORT_HTML, REPORT_JSON, write_report
 from astrollama.models.load import LoadedModel, load_model
 from astrollama.models.registry import TRAIN_STAGE
+from astrollama.provenance import hardware, versions
 from astrollama.recipe import EvaluateSection
 from astrollama.records import Document
-from astrollama.runs import (
-    MANIFEST,
-    hardware,
-    read_json,
-    read_manifest,
-    sha256_file,
-    stage_directory,
-    versions,
-    write_text,
-)
+from astrollama.runs import MANIFEST, read_json, read_manifest, sha256_file, stage_directory, write_text
 
 STAGE_NAME = "evaluation"
 TASKS = ("perplexity", "completion")

@@ -6,11 +6,14 @@ metadata snapshot (`versions`, `update_date`, `license`, categories in one text 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from astrollama.records import Paper, date_of_arxiv_id, parse_date
+
+_ARXIV_PREFIX = re.compile(r"arxiv:\s*", re.IGNORECASE)
 
 
 class MalformedRecordError(ValueError):
@@ -23,7 +26,7 @@ def paper_from_record(record: Mapping[str, Any], origin: str) -> Paper:
     Raises:
         MalformedRecordError: a field is neither text nor what stands for it.
     """
-    arxiv_id = _text(record, "id", "arxiv_id") or origin
+    arxiv_id = _ARXIV_PREFIX.sub("", _text(record, "id", "arxiv_id") or "") or origin
     categories = _categories(record)
     primary = _text(record, "primary", "primary_category") or (categories[0] if categories else "unknown")
     date, date_source = _date(record, arxiv_id)
@@ -47,6 +50,8 @@ def _text(record: Mapping[str, Any], *names: str) -> str | None:
             continue
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise MalformedRecordError(f"{name} is {type(value).__name__}, not text")
+        if isinstance(value, float):
+            raise MalformedRecordError(f"{name} is the number {value}: write it as text, for numbers lose their zeros")
         if name == "abstract" and not isinstance(value, str):
             raise MalformedRecordError(f"abstract is {type(value).__name__}, not text")
         return str(value).strip()
@@ -83,5 +88,5 @@ def _first_version_date(versions: object) -> str:
         return ""
     try:
         return parsedate_to_datetime(str(versions[0].get("created"))).date().isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         return ""

@@ -1,0 +1,129 @@
+"""The docs are what the program does: reference pages up to date, commands run, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from astrollama.cli.main import run
+from astrollama.recipe import load_recipe
+from astrollama.sources.sample import SAMPLE
+from tests.conftest import tiny_recipe
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+# in this order each page finds what those before it have made
+RUN = ["README.md", "docs/tutorial.md", "docs/how-to/own-papers.md", "docs/how-to/adapters.md"]
+RUN += ["docs/how-to/base-models.md", "docs/how-to/stop-and-resume.md"]
+_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+_LINK = re.compile(r"\]\(([^)#\s]+)?(#[^)\s]+)?\)")
+
+
+def commands(page: Path) -> list[str]:
+    """The lines that a reader would type."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        line.removeprefix("$ ")
+        for block in _BLOCK.findall(text)
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
+
+
+def test_the_reference_is_up_to_date() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "reference" / "generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target, anchor in _LINK.findall(page.read_text(encoding="utf-8")):
+        if target.startswith("http"):
+            continue
+        other = (page.parent / target).resolve() if target else page
+        assert other.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", other.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert anchor[1:] in slugs, anchor
+
+
+def test_make_targets_in_the_docs_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = {line.split()[1] for page in PAGES for line in commands(page) if line.startswith("make ")}
+    assert named >= {"demo", "test", "check"}
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_page_with_commands_is_run() -> None:
+    with_commands = {
+        str(page.relative_to(ROOT)) for page in PAGES if any("astrollama " in line for line in commands(page))
+    }
+    assert with_commands <= {*RUN, "docs/benchmarks.md"}
+
+
+def test_every_command_of_the_docs_works(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All commands in their order in one folder, with the tiny model for SmolLM2 and seconds for minutes."""
+    monkeypatch.chdir(tmp_path)
+    lines = SAMPLE.read_bytes().splitlines()
+    Path("papers.jsonl").write_bytes(b"\n".join(lines))
+    Path("papers-with-mistakes.jsonl").write_bytes(b"\n".join([*lines, b"{broken"]))
+    for method in ("full", "lora"):
+        Path(f"tiny-{method}.toml").write_text(tiny_recipe(tiny_model, f"train.method={method}").to_toml())
+    stand_ins = {
+        "smollm2-135m": str(tiny_model),
+        "smollm2-135m-cpu": "tiny-full.toml",
+        "smollm2-135m-lora": "tiny-lora.toml",
+        "corpus.test_fraction=0.15": "corpus.test_fraction=0.16",
+    }
+    for page in RUN:
+        for line in commands(ROOT / page):
+            words = [stand_ins.get(word, re.sub(r"\d minutes", "900 tokens", word)) for word in _words(line)]
+            if words[0] != "astrollama":
+                continue
+            words = words[1:]
+            if words[0] == "pack":
+                words += ["--model", str(tiny_model)]
+            if words[0] == "complete":
+                words += ["--max-new-tokens", "3"] + ([] if "--model" in words else ["--model", str(tiny_model)])
+            if words[0] == "evaluate":
+                words += ["--set", "evaluate.max_new_tokens=3", "--set", "evaluate.num_resamples=200"]
+            if page == "docs/tutorial.md" and "--out" in words:
+                shutil.rmtree(words[words.index("--out") + 1], ignore_errors=True)
+            assert run(words) == 0, (page, line, capsys.readouterr().err)
+
+
+def _words(line: str) -> list[str]:
+    return shlex.split(line.replace('"$(astrollama corpus sample)"', str(SAMPLE)))
+
+
+def test_the_recipe_keys_named_in_the_docs_exist() -> None:
+    from astrollama.recipe import all_keys
+
+    known = set(all_keys())
+    for page in PAGES:
+        for key in re.findall(
+            r"`((?:model|corpus|pack|lora|train|evaluate)\.[a-z_0-9]+)", page.read_text(encoding="utf-8")
+        ):
+            assert key in known or key in {"train.parquet", "train.num_tokens", "train.tokens_per_second"}, (page, key)
+
+
+def test_the_readme_names_recipes_that_exist() -> None:
+    for name in re.findall(r"astrollama train ([\w.-]+)", (ROOT / "README.md").read_text()):
+        load_recipe(name)
+
+
+def test_no_page_names_a_place_of_one_machine() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"/(?:work|root|home/\w+)/", text), page
