@@ -17,10 +17,17 @@ TINY_VOCABULARY = 1024
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache out of the tests, and the tests out of the user's cache."""
+def _own_cache_and_one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache out of the tests, and the tests out of the user's cache; tiny models want one thread.
+
+    Several threads on a busy machine wait for each other far longer than they work.
+    """
+    import torch
+
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
     yield
     patch.undo()
 

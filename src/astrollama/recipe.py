@@ -10,6 +10,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from astrollama.errors import RecipeError
 
 Attention = Literal["document", "packed"]
+Device = Literal["auto", "cpu", "cuda"]
 BudgetUnit = Literal["tokens", "epochs", "minutes"]
 
 MAX_SEED = 2**32 - 1
@@ -43,19 +45,21 @@ class CorpusSection(_Section):
     """How papers become a corpus."""
 
     min_words: int = Field(
-        20, ge=1, description="Abstracts with fewer words are dropped. 20: below it there are only notes and errata."
+        20,
+        ge=1,
+        description="Abstracts with fewer words are dropped. 20: of 53,374 papers 30 lie below, mostly announcements.",
     )
     min_prose_ratio: float = Field(
         0.6,
         ge=0,
         le=1,
-        description="Least share of letters among the characters outside maths. 0.6: tables and markup lie below, formula-laden prose above.",
+        description="Least share of letters among the characters outside maths. 0.6: of 53,374 abstracts one lies below (a text without spaces), the next has 0.69.",
     )
     near_duplicate_threshold: float = Field(
         0.7,
-        gt=0,
+        ge=0.6,
         le=1,
-        description="Estimated Jaccard similarity of word 3-grams from which two texts are the same. 0.7: versions of a paper lie above, papers of one series below.",
+        description="Estimated Jaccard similarity of word 3-grams from which two texts are the same. 0.7: what it finds in 53,374 papers are versions, replies and reprints; below 0.6 the search would miss pairs.",
     )
     split: Literal["date", "random"] = Field(
         "date", description="Hold out the newest whole months (`date`), or a random share as the paper did (`random`)."
@@ -79,13 +83,11 @@ class LoraSection(_Section):
 
     rank: int = Field(16, ge=1, description="Rank of the update. The paper does not state its own.")
     alpha: float = Field(32.0, gt=0, description="The update is scaled by alpha / rank.")
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="Dropout before the update. 0: one pass over the data does not overfit."
-    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the update. 0: none.")
     targets: tuple[str, ...] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
         min_length=1,
-        description="The linear layers that get an update. All of them: attention alone learns less.",
+        description="The linear layers that get an update. All linear layers of a block.",
     )
 
     @field_validator("targets", mode="before")
@@ -105,24 +107,25 @@ class TrainSection(_Section):
     global_batch_tokens: int = Field(
         1024,
         ge=16,
-        description="Tokens an optimiser step, padding counted. 1,024: many small steps learn most in minutes.",
+        description="Tokens an optimiser step, padding counted. 1,024: two rows of 512.",
     )
-    micro_batch_size: int = Field(
-        1, ge=1, description="Sequences a forward pass. 1: a row at a time is fastest on a CPU, and needs no padding."
-    )
+    micro_batch_size: int = Field(1, ge=1, description="Sequences a forward pass. 1: least memory, and no padding.")
     peak_lr: float = Field(3e-4, gt=0, description="Highest learning rate. 3e-4: the paper's.")
     min_lr_ratio: float = Field(
         0.1, ge=0, le=1, description="Final learning rate as a share of the peak. 0.1: the paper's."
     )
     warmup_fraction: float = Field(
-        0.1, ge=0, lt=1, description="Share of the budget over which the rate rises linearly from 0. 0.1: the paper's."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the budget over which the rate rises linearly, from a hundredth of the peak. 0.1: the paper's.",
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first decay. 0.9: the paper's.")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second decay. 0.95: the paper's.")
     epsilon: float = Field(1e-5, gt=0, description="AdamW's epsilon. 1e-5: the paper's.")
     weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay, on matrices only. 0.1: the paper's.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm. 1.0: the paper's.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes the GPU where there is one.")
+    device: Device = Field("auto", description="`auto` takes the GPU where there is one.")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
         description="Of the matrix products; weights and optimiser stay in float32. bfloat16 is for GPUs: CPUs without its units are ten times slower with it.",
@@ -143,12 +146,15 @@ class EvaluateSection(_Section):
     num_documents: int = Field(
         200,
         ge=2,
-        description="Held-out documents, drawn at random with `seed`. 200: intervals of about one percentage point.",
+        description="Held-out documents, drawn at random with `seed`. 200: 100 gave an interval 2.3 points wide.",
     )
     num_completions: int = Field(4, ge=0, description="Held-out abstracts that both models continue.")
     max_new_tokens: int = Field(120, ge=1, description="Tokens a completion. The paper allowed 1,024.")
-    temperature: float = Field(0.3, ge=0, description="Of the sampling; 0 takes the likeliest token. 0.3: the paper's.")
+    temperature: float = Field(
+        0.3, ge=0, description="Of the sampling; below 0.01 the likeliest token is taken. 0.3: the paper's."
+    )
     num_resamples: int = Field(10_000, ge=100, description="Bootstrap resamples an interval.")
+    device: Device = Field("auto", description="`auto` takes the GPU where there is one.")
     seed: int = Field(
         0, ge=0, le=MAX_SEED, description="Seed of the choice of documents, of the sampling and of the bootstrap."
     )
@@ -184,12 +190,12 @@ class Recipe(_Section):
         return tomli_w.dumps(self.model_dump(mode="json"))
 
 
+@dataclass(frozen=True)
 class Budget:
     """How long to train: an amount of tokens, epochs or minutes of training time."""
 
-    def __init__(self, amount: float, unit: BudgetUnit) -> None:
-        self.amount = amount
-        self.unit = unit
+    amount: float
+    unit: BudgetUnit
 
     @classmethod
     def parse(cls, text: str) -> Budget:

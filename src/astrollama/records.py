@@ -26,6 +26,8 @@ ASTRO_PH_CATEGORIES = {
 _DATE = re.compile(r"\s*(\d{4})[-/](\d{2})(?:[-/](\d{2}))?(?=$|[T\s])")
 _NEW_ARXIV_ID = re.compile(r"(\d{2})(0[1-9]|1[0-2])\.\d{4,5}(?:v\d+)?")
 _OLD_ARXIV_ID = re.compile(r"[a-z-]+(?:\.[A-Za-z-]{2,})?/(\d{2})(0[1-9]|1[0-2])\d{3}(?:v\d+)?")
+_VERSION = re.compile(r"v(\d+)$")
+TEXT_ID_PREFIX = "text:"  # before a hash of the text: the identifier of a record that has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,11 @@ class Paper:
     """A paper as its source gives it.
 
     Attributes:
-        arxiv_id: the identifier as the source writes it, version suffix included.
+        arxiv_id: the identifier as the source writes it, version suffix included; where there is none, `text:` and a
+            hash of the abstract.
         abstract: None where the source's record has none.
         categories: arXiv categories, the primary one first where the source says so.
         date: `YYYY-MM-DD`, `YYYY-MM` where only the month is known, or "" where nothing is.
-        date_source: `metadata`, `arxiv_id` or "".
         licence: a URL or an SPDX name, "" where the source does not say.
         origin: `file:line`, for messages.
     """
@@ -48,7 +50,6 @@ class Paper:
     categories: tuple[str, ...]
     primary_category: str
     date: str
-    date_source: str
     licence: str
     origin: str
 
@@ -115,6 +116,14 @@ def date_of_arxiv_id(arxiv_id: str) -> str:
         month = f"{'19' if int(match[1]) >= 91 else '20'}{match[1]}-{match[2]}"
         return month if month <= "2007-03" else ""
     return ""
+
+
+def paper_and_version(document_id: str) -> tuple[str, int | None]:
+    """An arXiv identifier without its version suffix, and the version; any other identifier as it is, and None."""
+    match = _VERSION.search(document_id)
+    if match and date_of_arxiv_id(document_id):
+        return document_id[: match.start()], int(match[1])
+    return document_id, None
 
 
 def document_schema() -> pa.Schema:

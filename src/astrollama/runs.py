@@ -175,10 +175,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with disk_errors(path):
             yield partial
-            for file in [partial] if partial.is_file() else sorted(partial.rglob("*")):
-                if file.is_file():
-                    file.chmod(0o666 & ~_umask())  # some libraries write files that only the owner can read
-                    _flush(file)
+            for entry in [partial, *sorted(partial.rglob("*"))]:
+                if entry.is_file():
+                    entry.chmod(0o666 & ~_umask())  # some libraries write files that only the owner can read
+                _flush(entry)
         _replace(path, partial)
     except BaseException:
         _remove(partial)
@@ -295,12 +295,16 @@ def _remove_unfinished(path: Path, disposable: Collection[str]) -> None:
 
 
 def _replace(path: Path, partial: Path) -> None:
+    """Put `partial` in the place of `path`; of a folder there is always the old or the new one, whole."""
+    if path.is_dir() and partial.is_file():
+        raise RunError(f"{path} is a folder", "give the name of a file")
+    old = path.with_name(f"{TEMPORARY_PREFIX}old-{path.name}")
     if path.is_dir():
-        if partial.is_file():
-            raise RunError(f"{path} is a folder", "give the name of a file")
-        shutil.rmtree(path)
+        _remove(old)
+        path.replace(old)
     partial.replace(path)
     _flush(path.parent)
+    _remove(old)
 
 
 def _remove(path: Path) -> None:

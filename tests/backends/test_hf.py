@@ -1,11 +1,14 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from astrollama.backends.hf import HFLanguageModel
+from astrollama.errors import UserInputError
 from astrollama.models.load import LoadedModel, load_model
+from astrollama.tokens.tokenizer import DocumentTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +76,40 @@ def test_the_seed_decides_what_is_sampled_and_leaves_torch_alone(loaded: LoadedM
 
 def test_no_prompts_give_no_continuations(loaded: LoadedModel) -> None:
     assert HFLanguageModel(loaded).generate([], max_new_tokens=5, temperature=0, seed=0) == []
+
+
+def test_a_folder_s_generation_settings_do_not_leak(tiny_model: Path, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    settings = {"repetition_penalty": 5.0, "do_sample": True, "top_k": 1, "min_p": 0.9}
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    for temperature in (0.0, 1.0):
+        texts = [
+            HFLanguageModel(load_model(str(path))).generate(
+                ["Dust"], max_new_tokens=15, temperature=temperature, seed=0
+            )
+            for path in (tiny_model, folder)
+        ]
+        assert texts[0] == texts[1]
+
+
+def test_a_prompt_that_fills_the_context_is_refused(loaded: LoadedModel, sample_texts: list[str]) -> None:
+    with pytest.raises(UserInputError, match="the model's context 512: shorten it"):
+        HFLanguageModel(loaded).generate([" ".join(sample_texts[:6])], max_new_tokens=5, temperature=0, seed=0)
+
+
+def test_a_continuation_keeps_the_space_that_it_begins_with(loaded: LoadedModel) -> None:
+    """Also with a tokenizer of LLaMA-2's kind, which drops a space at the beginning of what it decodes."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {word: index for index, word in enumerate(["</s>", "▁The", "▁Milky", "▁Way"])}
+    backend = Tokenizer(models.WordLevel(words, unk_token="</s>"))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.decoder = decoders.Metaspace()
+    tokenizer = DocumentTokenizer.of(PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>"), "here")
+    model = HFLanguageModel(replace(loaded, tokenizer=tokenizer))
+    prompt = tokenizer.encode(["The Milky"])[0]
+    assert model._continuation(prompt, [words["▁Way"]]) == " Way"

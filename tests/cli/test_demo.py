@@ -6,12 +6,15 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from astrollama.cli.main import run
+from astrollama.sources.sample import SAMPLE
+from tests.conftest import make_tiny_model
 
 SETTINGS = {
     "pack.sequence_length": 128,
@@ -49,7 +52,7 @@ def test_the_report_has_what_was_measured(out: Path) -> None:
     assert perplexity["relative_reduction"] == pytest.approx(1 - perplexity["adapted"] / perplexity["base"])
     assert report["num_documents"] == 36
     lines = [json.loads(line) for line in (out / "evaluation" / "perplexity.jsonl").read_text().splitlines()]
-    assert report["num_tokens"] == sum(line["adapted_num_tokens"] for line in lines)
+    assert report["num_tokens"] == sum(line["num_tokens"] for line in lines)
     assert report["train"]["num_tokens"] >= 12_000
     assert report["train"]["tokens_per_second"] > 0
     assert len(report["completions"]) == 4
@@ -169,3 +172,53 @@ def test_a_stopped_demo_goes_on(tiny_model: Path, tmp_path: Path, monkeypatch: p
     assert run(arguments(tiny_model, out)) == 0
     assert (out / "run" / "manifest.json").stat().st_mtime_ns == trained
     assert (out / "report.html").is_file()
+
+
+def test_documents_that_were_trained_on_are_no_held_out_ones(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = str(tmp_path / "random")
+    assert run(["corpus", "import", str(SAMPLE), "--out", other, "--set", "corpus.split=random"]) == 0
+    command = ["evaluate", str(out / "run"), "--corpus", other, "--out", str(tmp_path / "evaluation")]
+    assert run(command) == 2
+    assert "of the documents that" in capsys.readouterr().err
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_models_with_different_tokenizers_are_not_compared(
+    out: Path, tmp_path: Path, sample_texts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_tiny_model(tmp_path / "other", sample_texts[:60], seed=0)
+    command = [
+        "evaluate",
+        str(out / "run"),
+        "--corpus",
+        str(out / "corpus"),
+        "--out",
+        str(tmp_path / "e"),
+        "--base",
+        str(other),
+    ]
+    assert run(command) == 2
+    assert "have different tokenizers" in capsys.readouterr().err
+
+
+def test_an_adapter_is_refused_on_another_base(
+    tiny_model: Path, other_tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "lora"
+    assert run(arguments(tiny_model, out, "--set", "train.method=lora", "--set", "train.budget=600 tokens")) == 0
+    command = ["evaluate", str(out / "run"), "--corpus", str(out / "corpus"), "--out", str(tmp_path / "e")]
+    assert run([*command, "--base", str(other_tiny_model)]) == 2
+    assert "give the base that it was trained on" in capsys.readouterr().err
+
+
+def test_a_category_that_looks_like_mathematics_is_drawn_as_it_is(
+    tiny_model: Path, tmp_path: Path, write_jsonl: Callable[..., Path]
+) -> None:
+    records = [json.loads(line) | {"primary": "a $x_{ b$"} for line in SAMPLE.read_bytes().splitlines()]
+    path = write_jsonl(*records)
+    out = tmp_path / "odd"
+    assert run(arguments(tiny_model, out, "--corpus", str(path), "--set", "train.budget=600 tokens")) == 0
+    assert "a $x_{ b$" in (out / "report.html").read_text()
+    assert run(["corpus", "stats", str(out / "corpus")]) == 0

@@ -11,7 +11,7 @@ import pytest
 
 from astrollama.corpus.stats import corpus_stats, draw_stats
 from astrollama.corpus.store import read_documents
-from astrollama.errors import RunError
+from astrollama.errors import RunError, UserInputError
 from astrollama.records import ASTRO_PH_CATEGORIES, Document
 
 BLUE = (0x3B, 0x6E, 0xA5)
@@ -88,7 +88,7 @@ def test_a_picture_of_many_categories_tells_how_many_are_not_shown(stats: dict[s
 
 @pytest.mark.parametrize("name", ["stats", "stats.txt", "stats.jpeg2"])
 def test_a_name_without_a_picture_suffix_is_refused(stats: dict[str, Any], tmp_path: Path, name: str) -> None:
-    with pytest.raises(RunError, match=rf"{name} has no suffix of a picture: end it in \.png, \.svg or \.pdf"):
+    with pytest.raises(UserInputError, match=rf"{name} has no suffix of a picture: end it in \.png, \.svg or \.pdf"):
         draw_stats(stats, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 

@@ -71,6 +71,6 @@ def test_groups_hold_every_document_once_and_small_ones_have_no_interval(documen
 def test_samples_allow_to_compute_everything_again(documents: list[Document]) -> None:
     result = measure_perplexity(Scorer("a", 3.0), Scorer("b", 2.9), documents, SETTINGS)
     nll = sum(sample["adapted_nll"] for sample in result.samples)
-    tokens = sum(sample["adapted_num_tokens"] for sample in result.samples)
+    tokens = sum(sample["num_tokens"] for sample in result.samples)
     assert math.exp(nll / tokens) == pytest.approx(result.metrics["adapted"])
     assert [sample["id"] for sample in result.samples] == [document.id for document in documents]

@@ -75,3 +75,30 @@ def test_a_new_adapter_changes_nothing_and_trains_what_the_formula_says(tiny_mod
 def test_an_unknown_target_is_named_with_those_there_are(tiny_model: Path) -> None:
     with pytest.raises(RecipeError, match=r"'query', which the model does not have: choose from down_proj, .*q_proj"):
         make_trainable(load_model(str(tiny_model)), "lora", LoraSection(targets=("query",)))
+
+
+def test_settings_and_base_are_part_of_the_digest(adapter: tuple[Path, torch.Tensor]) -> None:
+    import json
+
+    before = load_model(str(adapter[0])).digest
+    path = adapter[0] / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"lora_alpha": 500}))
+    assert load_model(str(adapter[0])).digest != before
+
+
+def test_a_pickled_adapter_is_refused_even_beside_other_safetensors(adapter: tuple[Path, torch.Tensor]) -> None:
+    folder, _ = adapter
+    torch.save({}, folder / "adapter_model.bin")
+    (folder / "adapter_model.safetensors").rename(folder / "other.safetensors")
+    with pytest.raises(ModelError, match=r"has no adapter_model\.safetensors"):
+        load_model(str(folder))
+
+
+def test_a_base_that_has_moved_is_named(adapter: tuple[Path, torch.Tensor], tiny_model: Path, tmp_path: Path) -> None:
+    import json
+
+    record = json.loads((adapter[0] / "base.json").read_text())
+    (adapter[0] / "base.json").write_text(json.dumps(record | {"name": str(tmp_path / "gone")}))
+    with pytest.raises(ModelError, match="there is no model"):
+        load_model(str(adapter[0]))
+    assert load_model(str(adapter[0]), base=str(tiny_model)).base_digest == record["digest"]

@@ -70,6 +70,7 @@ def test_damaged_weights_are_refused(folder: Path) -> None:
     ("change", "message"),
     [
         ({"auto_map": {"AutoModelForCausalLM": "code.Model"}}, "remote code is never run"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "holds quantised weights"),
         ({"model_type": "gpt2"}, "type 'gpt2': give a LLaMA model"),
     ],
 )
@@ -85,3 +86,32 @@ def test_a_missing_file_is_named(folder: Path, missing: str) -> None:
     (folder / missing).unlink()
     with pytest.raises(ModelError, match=f"has no {missing}"):
         find_model(str(folder))
+
+
+def test_a_missing_tensor_is_not_drawn_at_random(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"tensors of .* are not those of its config\.json \(model\.layers\.1\.mlp"):
+        load_model(str(folder))
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["extragalactic"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ModelError, match="has 1025 tokens, the model 1024"):
+        load_model(str(folder))
+
+
+def test_a_tokenizer_that_truncates_and_pads_is_cured_of_it(folder: Path) -> None:
+    plain = load_model(str(folder)).tokenizer
+    state = json.loads((folder / "tokenizer.json").read_text())
+    state["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+    (folder / "tokenizer.json").write_text(json.dumps(state))
+    tokenizer = load_model(str(folder)).tokenizer
+    before = tokenizer.digest
+    assert tokenizer.encode(["a text of more than four tokens"]) == plain.encode(["a text of more than four tokens"])
+    assert tokenizer.digest == before == plain.digest

@@ -64,7 +64,6 @@ def test_a_plain_record_becomes_a_paper(write_jsonl: WriteJsonl) -> None:
             categories=("astro-ph.CO",),
             primary_category="gr-qc",
             date="2007-03-31",
-            date_source="metadata",
             licence="CC0-1.0",
             origin="papers.jsonl:1",
         )
@@ -76,7 +75,7 @@ def test_a_snapshot_record_has_the_date_of_its_first_version_and_every_category(
     assert isinstance(paper, Paper)
     assert paper.categories == ("astro-ph.CO", "gr-qc", "hep-th")
     assert paper.primary_category == "astro-ph.CO"
-    assert (paper.date, paper.date_source) == ("2001-01-02", "metadata")
+    assert paper.date == "2001-01-02"
     assert paper.licence == "http://creativecommons.org/licenses/by/4.0/"
     assert paper.abstract == "An abstract\nover two lines."
 

@@ -11,25 +11,23 @@ V2 = {"version": "v2", "created": "Tue, 24 Jul 2018 20:10:27 GMT"}
 
 
 @pytest.mark.parametrize(
-    ("record", "date", "source"),
+    ("record", "date"),
     [
-        ({"date": "2007-03-31", "versions": [V1], "id": "0804.0001"}, "2007-03-31", "metadata"),
-        ({"date": "2007-03", "date_source": "arxiv_id"}, "2007-03", "arxiv_id"),
-        ({"versions": [V1, V2], "id": "0804.0001", "update_date": "2018-07-24"}, "2007-04-02", "metadata"),
-        ({"date": "spring 2007", "versions": [V1]}, "2007-04-02", "metadata"),
-        ({"versions": [{"version": "v1", "created": "yesterday"}], "id": "0804.0001"}, "2008-04", "arxiv_id"),
-        ({"versions": [{"version": "v1"}], "id": "0804.0001"}, "2008-04", "arxiv_id"),
-        ({"versions": [], "id": "0804.0001", "update_date": "2018-07-24"}, "2008-04", "arxiv_id"),
-        ({"id": "0804.0001v3"}, "2008-04", "arxiv_id"),
-        ({"id": "my-paper", "update_date": "2018-07-24"}, "2018-07-24", "update_date"),
-        ({"id": "my-paper"}, "", ""),
+        ({"date": "2007-03-31", "versions": [V1], "id": "0804.0001"}, "2007-03-31"),
+        ({"date": "2007-03", "date_source": "arxiv_id"}, "2007-03"),
+        ({"versions": [V1, V2], "id": "0804.0001", "update_date": "2018-07-24"}, "2007-04-02"),
+        ({"date": "spring 2007", "versions": [V1]}, "2007-04-02"),
+        ({"versions": [{"version": "v1", "created": "yesterday"}], "id": "0804.0001"}, "2008-04"),
+        ({"versions": [{"version": "v1"}], "id": "0804.0001"}, "2008-04"),
+        ({"versions": [], "id": "0804.0001", "update_date": "2018-07-24"}, "2008-04"),
+        ({"id": "0804.0001v3"}, "2008-04"),
+        ({"id": "my-paper", "update_date": "2018-07-24"}, "2018-07-24"),
+        ({"id": "my-paper"}, ""),
     ],
 )
-def test_the_date_is_the_first_submission_as_well_as_the_record_tells_it(
-    record: dict[str, Any], date: str, source: str
-) -> None:
+def test_the_date_is_the_first_submission_as_well_as_the_record_tells_it(record: dict[str, Any], date: str) -> None:
     paper = paper_from_record(record, "papers.jsonl:1")
-    assert (paper.date, paper.date_source) == (date, source)
+    assert paper.date == date
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from astrollama.errors import InterruptedRunError, RunError, TrainingError
+from astrollama.errors import AstroLlamaError, InterruptedRunError, ModelError, RecipeError, RunError, TrainingError
 from astrollama.models import adapters
 from astrollama.models.load import load_model, load_tokenizer
 from astrollama.recipe import load_recipe
+from astrollama.runs import StageDirectory
 from astrollama.tokens.shards import pack_corpus
 from astrollama.training import checkpoint, loop
 from astrollama.training.loop import train
@@ -71,7 +72,9 @@ def test_a_run_interrupted_twice_ends_with_the_same_losses_and_weights(
 
     monkeypatch.setattr(loop, "_accumulate_gradients", interrupting)
     for _ in range(2):
-        with pytest.raises(InterruptedRunError, match=r"saved a checkpoint in .*--resume"):
+        with pytest.raises(
+            InterruptedRunError, match=r"stopped; .* has a checkpoint: give the same command with --resume to go on"
+        ):
             train(recipe, tokens, tmp_path / "stopped", resume=True)
     train(recipe, tokens, tmp_path / "stopped", resume=True)
 
@@ -214,7 +217,7 @@ def test_too_little_space_is_told_before_the_start(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(RunError, match=r"0\.0 GB free, checkpoints and model need"):
+    with pytest.raises(AstroLlamaError, match=r"0\.0 GB free, checkpoints and model need"):
         train(tiny_recipe(tiny_model), tokens, tmp_path / "run", resume=False)
     assert not (tmp_path / "run").exists()
 
@@ -225,3 +228,44 @@ def test_bfloat16_trains_too(tokens: Path, tiny_model: Path, tmp_path: Path) -> 
     history = losses(tmp_path / "run")
     assert history[-1] < history[0]
     assert load_model(str(tmp_path / "run")).model.dtype == torch.float32
+
+
+def test_ctrl_c_while_the_model_is_completed_loses_nothing(
+    tokens: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(tiny_model, 'train.budget="600 tokens"')
+    with monkeypatch.context() as patch:
+        patch.setattr(StageDirectory, "finish", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(InterruptedRunError, match="has a checkpoint"):
+            train(recipe, tokens, tmp_path / "run", resume=False)
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+    before = losses(tmp_path / "run")
+    train(recipe, tokens, tmp_path / "run", resume=True)
+    assert losses(tmp_path / "run") == before, "no step is done twice"
+
+
+def test_an_adapter_is_no_base_to_train_from(tokens: Path, tiny_model: Path, tmp_path: Path) -> None:
+    train(
+        tiny_recipe(tiny_model, "train.method=lora", 'train.budget="600 tokens"'),
+        tokens,
+        tmp_path / "lora",
+        resume=False,
+    )
+    with pytest.raises(ModelError, match="is an adapter: train from a whole model"):
+        train(tiny_recipe(tmp_path / "lora"), tokens, tmp_path / "run", resume=False)
+
+
+def test_a_sequence_longer_than_the_context_is_refused(tokens: Path, tiny_model: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(tiny_model, "pack.sequence_length=1024", "train.global_batch_tokens=2048")
+    with pytest.raises(RecipeError, match=r"pack.sequence_length = 1024 is longer than the context of .*, 512"):
+        train(recipe, tokens, tmp_path / "run", resume=False)
+
+
+def test_a_setting_without_effect_is_a_warning_and_no_other_run(
+    tokens: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tiny_recipe(tiny_model, 'train.budget="600 tokens"'), tokens, tmp_path / "run", resume=False)
+    train(tiny_recipe(tiny_model, 'train.budget="600 tokens"', "lora.rank=3"), tokens, tmp_path / "run", resume=False)
+    error = capsys.readouterr().err
+    assert "warning: lora.rank has no effect with train.method = 'full'" in error
+    assert "already complete" in error

@@ -42,10 +42,13 @@ class LanguageModel(Protocol):
         ...
 
     def generate(self, prompts: Sequence[str], *, max_new_tokens: int, temperature: float, seed: int) -> list[str]:
-        """Continue texts; what comes back is the continuation alone, up to EOS or `max_new_tokens`.
+        """Continue texts; what comes back is the continuation alone, up to EOS, `max_new_tokens` or the context's end.
 
         Args:
-            temperature: 0 takes the likeliest token; otherwise tokens are drawn from the whole distribution.
+            temperature: below 0.01 the likeliest token is taken; otherwise tokens are drawn from the whole distribution.
             seed: the same seed, prompts and hardware give the same continuations.
+
+        Raises:
+            UserInputError: a prompt leaves no room in the model's context.
         """
         ...

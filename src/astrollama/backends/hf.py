@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 import torch
+from transformers import GenerationConfig
 
 from astrollama.backends.base import TextLikelihood
 from astrollama.console import progress
+from astrollama.errors import UserInputError
 from astrollama.models.forward import hidden_states
 from astrollama.models.load import LoadedModel
 from astrollama.models.loss import token_nll
@@ -17,6 +19,7 @@ from astrollama.models.quiet import quiet_libraries
 # Windows are scored in groups of about equal length whose tokens, padding counted, stay below this.
 TOKENS_A_BATCH = 2048
 MAX_WINDOW_TOKENS = 2048
+LEAST_TEMPERATURE = 0.01
 
 
 class HFLanguageModel:
@@ -27,7 +30,11 @@ class HFLanguageModel:
         self.digest: str | None = loaded.digest
         self._model = loaded.model
         self._tokenizer = loaded.tokenizer
-        self._window = min(MAX_WINDOW_TOKENS, int(loaded.model.config.max_position_embeddings))
+        self._context = int(loaded.model.config.max_position_embeddings)
+        self._window = min(MAX_WINDOW_TOKENS, self._context)
+        self._model.generation_config = (
+            GenerationConfig()
+        )  # a folder's own (penalties, top_k, …) is no part of the contract
 
     @torch.inference_mode()
     def loglikelihood_rolling(self, texts: Sequence[str]) -> list[TextLikelihood]:
@@ -60,13 +67,17 @@ class HFLanguageModel:
         bos, eos = self._tokenizer.bos_id, self._tokenizer.eos_id
         encoded = [[bos, *tokens] for tokens in self._tokenizer.encode(prompts)]
         longest = max(map(len, encoded))
+        room = self._context - longest
+        if room < 1:
+            raise UserInputError(f"a prompt has {longest} tokens, the model's context {self._context}", "shorten it")
         device = self._model.device
         tokens_BT = torch.tensor([[eos] * (longest - len(row)) + row for row in encoded], device=device)
         mask_BT = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in encoded], device=device)
+        greedy = temperature < LEAST_TEMPERATURE
         sampling = (
-            {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-            if temperature > 0
-            else {"do_sample": False}
+            {"do_sample": False}
+            if greedy
+            else {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         )
         # transformers draws from torch's own generator, so its state is put back afterwards
         with quiet_libraries(), torch.random.fork_rng():
@@ -74,13 +85,19 @@ class HFLanguageModel:
             output_BT = self._model.generate(
                 tokens_BT,
                 attention_mask=mask_BT,
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=min(max_new_tokens, room),
                 bos_token_id=bos,
                 eos_token_id=eos,
                 pad_token_id=eos,
                 **sampling,
             )
-        return [self._tokenizer.decode(row) for row in output_BT[:, longest:].tolist()]
+        new = output_BT[:, longest:].tolist()
+        return [self._continuation(prompt[1:], tokens) for prompt, tokens in zip(encoded, new, strict=True)]
+
+    def _continuation(self, prompt: list[int], tokens: list[int]) -> str:
+        """The text that `tokens` add to a prompt; decoded alone they would lose a space at their beginning."""
+        before = self._tokenizer.decode(prompt)
+        return self._tokenizer.decode([*prompt, *tokens]).removeprefix(before)
 
     def _score(self, rows: Sequence[list[int]]) -> list[float]:
         """The summed loss of each row's tokens after the first, in nats; padding stands at the end and counts nothing."""

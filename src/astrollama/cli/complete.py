@@ -15,8 +15,11 @@ def complete(
         str, typer.Option("--model", help="A run directory, or any model that `astrollama model show` takes.")
     ] = "smollm2-135m",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to add at most.")] = 120,
-    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token; the paper used 0.3.")] = 0.3,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same continuation.")] = 0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Below 0.01 the likeliest token is taken; the paper used 0.3.")
+    ] = 0.3,
+    base: Annotated[str | None, typer.Option("--base", help="Where an adapter's base is now, if it has moved.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same continuation.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Continue a text.
@@ -25,11 +28,11 @@ def complete(
     """
     from astrollama.backends.hf import HFLanguageModel
     from astrollama.errors import UserInputError
-    from astrollama.models.load import load_model
+    from astrollama.models.load import load_model, resolve_device
 
     if not text.strip():
         raise UserInputError("the text to continue is empty", "give at least one word")
-    backend = HFLanguageModel(load_model(model))
+    backend = HFLanguageModel(load_model(model, resolve_device("auto"), base))
     (continuation,) = backend.generate([text], max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     if json:
         print_json({"text": text, "continuation": continuation, "model": backend.name, "digest": backend.digest})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,7 +52,7 @@ def demo(
 
     settings = list(set_ or [])
     if minutes is not None:
-        settings.append(f'train.budget="{minutes:g} minutes"')
+        settings.append(f'train.budget="{Decimal(str(minutes)):f} minutes"')
     resolved = load_recipe(recipe, settings)
     source = FileSource([corpus or SAMPLE], on_error)
     home = out or Path("runs") / ("demo" if corpus is None else f"demo-{corpus.name.split('.')[0]}")
@@ -70,7 +71,9 @@ def demo(
             packed = pack_corpus(home / "corpus", load_tokenizer(base.path), base.name, home / "tokens")
             say(f"     {packed['counts']['documents']:,} documents, {packed['counts']['tokens']:,} tokens")
             say(f"4/5  training: {resolved.train.method}, {resolved.train.budget}")
-            run = train(resolved, home / "tokens", home / "run", resume=True)
+            run = train(
+                resolved, home / "tokens", home / "run", resume=True, how_to_resume="give the same command to go on"
+            )
             say(
                 f"     {run['counts']['tokens']:,} tokens in {run['counts']['steps']:,} steps at {run['tokens_per_second']:,.0f} tokens/s"
             )

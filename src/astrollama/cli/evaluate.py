@@ -17,7 +17,11 @@ def evaluate(
     corpus: Annotated[Path, typer.Option("--corpus", help="The corpus whose held-out documents to use.")],
     out: OutOption,
     base: Annotated[
-        str | None, typer.Option("--base", help="What to compare with. Default: the base that the run records.")
+        str | None,
+        typer.Option(
+            "--base",
+            help="What to compare with. Default: the base that the run records. An adapter needs its own base.",
+        ),
     ] = None,
     tasks: Annotated[str, typer.Option("--tasks", help="Which tasks, with commas between.")] = "perplexity,completion",
     recipe: Annotated[str, typer.Option("--recipe", help="Whose [evaluate] settings to use.")] = "smollm2-135m-cpu",
@@ -50,8 +54,10 @@ def describe_perplexity(report: dict[str, object]) -> str:
     perplexity = report["perplexity"]
     assert isinstance(perplexity, dict)
     interval = perplexity["relative_reduction_ci95"]
-    shown = f" (95 % interval {interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
+    shown = f" (reduction {interval[0]:.1%} to {interval[1]:.1%}, 95 % interval)" if interval else ""
+    reduction = perplexity["relative_reduction"]
     return (
-        f"perplexity {perplexity['base']:.2f} -> {perplexity['adapted']:.2f}, {perplexity['relative_reduction']:.1%} lower{shown}, "
+        f"perplexity {perplexity['base']:.2f} -> {perplexity['adapted']:.2f}, "
+        f"{abs(reduction):.1%} {'lower' if reduction >= 0 else 'higher'}{shown}, "
         f"on {perplexity['num_documents']} documents; {verdict(perplexity)[0]}"
     )

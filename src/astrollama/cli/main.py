@@ -60,6 +60,8 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code."""
+    # The screen is ours: tqdm, which libraries draw their own bars with, reads this when it is first imported.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     debug = "--debug" in arguments
     try:
         return _execute([argument for argument in arguments if argument != "--debug"])
@@ -93,13 +95,22 @@ def _explain(error: BaseException) -> int:
         # Whoever read our output has stopped: nothing to say, and nothing more to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    if isinstance(error, MemoryError):
-        _print_error("out of memory: close other programs, or use fewer documents or a smaller model")
+    if _is_out_of_memory(error):
+        _print_error("out of memory: lower train.micro_batch_size or pack.sequence_length, or close other programs")
         return 1
     if isinstance(error, Exception):
         _print_error(_unexpected(error))
         return 1
     raise error
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Python's, torch's on a GPU, or torch's on the CPU, which is a plain RuntimeError."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
 
 
 def _print_usage_error(error: TyperException) -> int:

@@ -17,7 +17,7 @@ from astrollama.corpus.clean import Clean, content_hash, document_of_paper
 from astrollama.corpus.dedup import Fingerprint, find_duplicates, fingerprint
 from astrollama.corpus.filters import HasDate, HasText, IsProse, LongEnough, NotWithdrawn
 from astrollama.corpus.split import first_held_out_month, is_held_out_at_random
-from astrollama.corpus.store import DocumentWriter, read_documents
+from astrollama.corpus.store import document_writer, read_documents
 from astrollama.errors import CorpusError
 from astrollama.recipe import CorpusSection
 from astrollama.records import Document, Dropped, Step
@@ -57,7 +57,7 @@ def import_corpus(source: FileSource, settings: CorpusSection, out: Path) -> dic
 def _build(source: FileSource, settings: CorpusSection, stage: StageDirectory) -> dict[str, Any]:
     staged = stage.path / f"{TEMPORARY_PREFIX}documents.parquet"
     rejected_counts: Counter[str] = Counter()
-    with DocumentWriter(stage.path / "rejected.parquet", rejected=True) as rejected:
+    with document_writer(stage.path / "rejected.parquet", rejected=True) as rejected:
 
         def reject(dropped: Dropped) -> None:
             rejected.write(dropped)
@@ -70,7 +70,10 @@ def _build(source: FileSource, settings: CorpusSection, stage: StageDirectory) -
         kept = [own for index, own in enumerate(fingerprints) if index not in duplicates]
         held_out_from, is_held_out = _split_rule(kept, settings)
 
-        with DocumentWriter(stage.path / "train.parquet") as train, DocumentWriter(stage.path / "test.parquet") as test:
+        with (
+            document_writer(stage.path / "train.parquet") as train,
+            document_writer(stage.path / "test.parquet") as test,
+        ):
             for index, document in enumerate(read_documents(staged)):
                 if duplicate := duplicates.get(index):
                     reject(Dropped(document, duplicate.reason, duplicate.detail))
@@ -101,7 +104,7 @@ def _stage_documents(source: FileSource, settings: CorpusSection, staged: Path, 
     for step in steps:
         documents = _documents_of(step.apply(documents), reject)
     fingerprints = []
-    with DocumentWriter(staged) as writer:
+    with document_writer(staged) as writer:
         for document in track(documents, "reading papers"):
             writer.write(document)
             fingerprints.append(fingerprint(document, settings.seed))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from astrollama.errors import CorpusError
+from astrollama.records import paper_and_version
 
 
 def first_held_out_month(months: Sequence[str], test_fraction: float) -> str:
@@ -33,6 +34,7 @@ def first_held_out_month(months: Sequence[str], test_fraction: float) -> str:
 
 
 def is_held_out_at_random(document_id: str, test_fraction: float, seed: int) -> bool:
-    """Whether a document belongs to the random share; it depends on nothing but the identifier and the seed."""
-    digest = hashlib.blake2b(f"{seed}:{document_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    """Whether a document belongs to the random share; it depends on nothing but the seed and the paper's identifier."""
+    paper, _ = paper_and_version(document_id)
+    digest = hashlib.blake2b(f"{seed}:{paper}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") < test_fraction * 2**64

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.corpus.build import STAGE_NAME
-from astrollama.errors import RunError
+from astrollama.errors import RunError, UserInputError
 from astrollama.runs import atomic_path, read_manifest
 
 if TYPE_CHECKING:
@@ -41,19 +41,20 @@ def draw_stats(stats: Mapping[str, Any], out: Path) -> None:
     """Draw `corpus_stats` to `out`: papers, words and lengths, by year and by category.
 
     Raises:
-        RunError: the suffix of `out`, which chooses the format, is none of .png, .svg and .pdf.
+        UserInputError: the suffix of `out`, which chooses the format, is none of .png, .svg and .pdf.
     """
     from matplotlib.figure import Figure
 
     if out.suffix not in (".png", ".svg", ".pdf"):
-        raise RunError(f"{out} has no suffix of a picture", "end it in .png, .svg or .pdf")
+        raise UserInputError(f"{out} has no suffix of a picture", "end it in .png, .svg or .pdf")
     figure = Figure(figsize=(11, 9), layout="constrained")
     grid = figure.subplots(3, 2)
     years = {int(year): group for year, group in stats["by_year"].items()}
     shown = dict(list(stats["by_category"].items())[:MAX_CATEGORIES_SHOWN])
     more = len(stats["by_category"]) - len(shown)
+    plain = [name.replace("$", r"\$") for name in shown]  # a name is no mathematics
     for column, (groups, title) in enumerate([(years, "by year"), (shown, "by category")]):
-        names = list(groups)
+        names = list(groups) if groups is years else plain
         for row, key in enumerate(("papers", "words")):
             grid[row][column].bar(names, [group[key] for group in groups.values()], color=COLOUR)
             grid[row][column].yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -72,7 +73,7 @@ def draw_stats(stats: Mapping[str, Any], out: Path) -> None:
             if column == 0:
                 grid[row][column].xaxis.get_major_locator().set_params(integer=True)
             else:
-                grid[row][column].set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
+                grid[row][column].set_xticks(range(len(names)), plain, rotation=35, ha="right", fontsize=8)
     if more:
         grid[2][1].set_xlabel(f"{more} smaller categories are not shown", fontsize=9)
     with atomic_path(out) as partial:

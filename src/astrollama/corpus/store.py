@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astrollama.errors import RunError
 from astrollama.records import Document, Dropped, document_schema, rejected_schema
 from astrollama.runs import atomic_path
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
 _ROWS_A_GROUP = 4096
 
 
-class DocumentWriter:
-    """Writes documents, or dropped ones with their reason, to one Parquet file that appears when it is closed well."""
+@contextmanager
+def document_writer(path: Path, *, rejected: bool = False) -> Iterator[DocumentWriter]:
+    """Write documents, or dropped ones with their reason, to a Parquet file that appears if the block ends well."""
+    import pyarrow.parquet as pq
 
-    def __init__(self, path: Path, *, rejected: bool = False) -> None:
-        self._path = path
-        self._schema = rejected_schema() if rejected else document_schema()
+    schema = rejected_schema() if rejected else document_schema()
+    with atomic_path(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
+        writer = DocumentWriter(file, schema)
+        yield writer
+        writer.flush()
+
+
+class DocumentWriter:
+    """Gathers rows and hands them to a Parquet file in groups."""
+
+    def __init__(self, file: pq.ParquetWriter, schema: pa.Schema) -> None:
+        self._file = file
+        self._schema = schema
         self._rows: list[dict[str, Any]] = []
         self.num_rows = 0
-
-    def __enter__(self) -> DocumentWriter:
-        import pyarrow.parquet as pq
-
-        self._atomic = atomic_path(self._path)
-        self._writer = pq.ParquetWriter(self._atomic.__enter__(), self._schema, compression="zstd")
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        try:
-            if error[0] is None:
-                self._flush()
-        finally:
-            self._writer.close()
-            self._atomic.__exit__(*error)
 
     def write(self, item: Document | Dropped) -> None:
         """Add one row."""
@@ -46,12 +48,13 @@ class DocumentWriter:
         self._rows.append({key: _storable(value) for key, value in row.items()})
         self.num_rows += 1
         if len(self._rows) == _ROWS_A_GROUP:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hand over what was gathered."""
         import pyarrow as pa
 
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._file.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
         self._rows = []
 
 

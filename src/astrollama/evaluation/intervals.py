@@ -1,39 +1,35 @@
-"""Bootstrap intervals over documents (Efron and Tibshirani 1993): percentile method, resampled in pairs."""
+"""Bootstrap intervals over documents (Efron and Tibshirani 1993): percentile method, all columns resampled together."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 
 CONFIDENCE = 0.95
-_RESAMPLES_AT_ONCE = 500
-
-Statistic = Callable[..., np.ndarray]
+_DRAWS_AT_ONCE = 4_000_000
 
 
-def bootstrap_ci95(
-    statistic: Statistic, columns: list[np.ndarray], num_resamples: int, seed: int
-) -> tuple[float, float]:
-    """The 95 % interval of a statistic of documents.
+def bootstrap_sums(columns_KN: np.ndarray, num_resamples: int, seed: int) -> np.ndarray:
+    """The sums of each column over documents drawn with replacement, of shape (K, num_resamples).
+
+    A resample draws the same documents for every column, so that differences between columns are paired.
 
     Args:
-        statistic: takes the columns, each of shape (..., N), and reduces the last axis.
-        columns: arrays of shape (N,), one value a document; a resample draws the same documents from each.
-        num_resamples: how many resamples are drawn with replacement.
-
-    Returns:
-        The lower and the upper bound.
+        columns_KN: K values of each of N documents.
     """
-    num_documents = len(columns[0])
+    num_columns, num_documents = columns_KN.shape
     assert num_documents > 0
-    assert all(len(column) == num_documents for column in columns)
     generator = np.random.default_rng(seed)
-    values = []
-    for start in range(0, num_resamples, _RESAMPLES_AT_ONCE):
-        size = (min(_RESAMPLES_AT_ONCE, num_resamples - start), num_documents)
-        drawn_RN = generator.integers(0, num_documents, size)
-        values.append(statistic(*(column[drawn_RN] for column in columns)))
+    sums_KR = np.empty((num_columns, num_resamples))
+    size = max(1, _DRAWS_AT_ONCE // num_documents)
+    for start in range(0, num_resamples, size):
+        drawn_RN = generator.integers(0, num_documents, (min(size, num_resamples - start), num_documents))
+        for column, values_N in enumerate(columns_KN):
+            sums_KR[column, start : start + size] = values_N[drawn_RN].sum(-1)
+    return sums_KR
+
+
+def interval_95(values_R: np.ndarray) -> list[float]:
+    """The 95 % interval of a statistic from its values over resamples: [low, high]."""
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
-    return float(low), float(high)
+    low, high = np.quantile(values_R, [tail, 1 - tail])
+    return [float(low), float(high)]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from astrollama.backends.base import LanguageModel, TextLikelihood
-from astrollama.evaluation.intervals import bootstrap_ci95
+from astrollama.evaluation.intervals import bootstrap_sums, interval_95
 from astrollama.recipe import EvaluateSection
 from astrollama.records import Document
 
@@ -38,7 +38,7 @@ class PerplexityResult:
 def measure_perplexity(
     base: LanguageModel, adapted: LanguageModel, documents: Sequence[Document], settings: EvaluateSection
 ) -> PerplexityResult:
-    """Score the documents with both models.
+    """Score the documents with both models, which must have the same tokenizer.
 
     Returns:
         Metrics `base`, `adapted`, `relative_reduction` and more, in all, `by_year` and `by_category`.
@@ -60,8 +60,8 @@ def measure_perplexity(
             "date": document.date,
             "primary_category": document.primary_category,
             **{f"{system}_nll": likelihoods[index].nll for system, likelihoods in scores.items()},
-            **{f"{system}_num_tokens": likelihoods[index].num_tokens for system, likelihoods in scores.items()},
-            "num_bytes": scores["base"][index].num_bytes,
+            "num_tokens": scores["adapted"][index].num_tokens,
+            "num_bytes": scores["adapted"][index].num_bytes,
         }
         for index, document in enumerate(documents)
     ]
@@ -69,54 +69,44 @@ def measure_perplexity(
 
 
 def _summary(scores: dict[str, list[TextLikelihood]], settings: EvaluateSection) -> dict[str, Any]:
-    columns = {system: _columns(likelihoods) for system, likelihoods in scores.items()}
-    (base_nll_N, base_tokens_N, bytes_N), (nll_N, tokens_N, _) = columns["base"], columns["adapted"]
-
-    def interval(statistic: Any, *arrays: np.ndarray) -> list[float] | None:
-        if len(bytes_N) < MIN_DOCUMENTS_FOR_INTERVAL:
-            return None
-        return list(bootstrap_ci95(statistic, list(arrays), settings.num_resamples, settings.seed))
-
+    base, adapted = scores["base"], scores["adapted"]
+    columns_KN = np.array(
+        [
+            [likelihood.nll for likelihood in base],
+            [likelihood.nll for likelihood in adapted],
+            [likelihood.num_tokens for likelihood in adapted],
+            [likelihood.num_bytes for likelihood in adapted],
+        ],
+        dtype=float,
+    )
     summary: dict[str, Any] = {
-        "num_documents": len(bytes_N),
-        "num_tokens": int(tokens_N.sum()),
-        "num_bytes": int(bytes_N.sum()),
+        "num_documents": len(adapted),
+        "num_tokens": int(columns_KN[2].sum()),
+        "num_bytes": int(columns_KN[3].sum()),
     }
-    for system, (nll, tokens, num_bytes) in columns.items():
-        summary[system] = float(_perplexity(nll, tokens))
-        summary[f"{system}_ci95"] = interval(_perplexity, nll, tokens)
-        summary[f"{system}_bits_per_byte"] = float(_bits_per_byte(nll, num_bytes))
-        summary[f"{system}_bits_per_byte_ci95"] = interval(_bits_per_byte, nll, num_bytes)
-    pairs = (base_nll_N, base_tokens_N, nll_N, tokens_N)
-    summary["relative_reduction"] = float(_relative_reduction(*pairs))
-    summary["relative_reduction_ci95"] = interval(_relative_reduction, *pairs)
+    values = _statistics(columns_KN.sum(-1))
+    resampled: dict[str, np.ndarray] = {}
+    if len(adapted) >= MIN_DOCUMENTS_FOR_INTERVAL:
+        resampled = _statistics(bootstrap_sums(columns_KN, settings.num_resamples, settings.seed))
+    for name, value in values.items():
+        summary[name] = float(value)
+        summary[f"{name}_ci95"] = interval_95(resampled[name]) if resampled else None
     return summary
 
 
-def _perplexity(nll: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    perplexity: np.ndarray = np.exp(nll.sum(-1) / tokens.sum(-1))
-    return perplexity
+def _statistics(sums_K: np.ndarray) -> dict[str, np.ndarray]:
+    """Perplexities, bits per byte and the relative reduction from the sums of losses in nats, tokens and bytes.
 
-
-def _bits_per_byte(nll: np.ndarray, num_bytes: np.ndarray) -> np.ndarray:
-    bits: np.ndarray = nll.sum(-1) / (math.log(2) * num_bytes.sum(-1))
-    return bits
-
-
-def _relative_reduction(
-    base_nll: np.ndarray, base_tokens: np.ndarray, nll: np.ndarray, tokens: np.ndarray
-) -> np.ndarray:
-    reduction: np.ndarray = 1 - _perplexity(nll, tokens) / _perplexity(base_nll, base_tokens)
-    return reduction
-
-
-def _columns(likelihoods: Sequence[TextLikelihood]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Loss in nats, tokens and bytes, each of shape (N,)."""
-    return (
-        np.array([likelihood.nll for likelihood in likelihoods]),
-        np.array([likelihood.num_tokens for likelihood in likelihoods], dtype=float),
-        np.array([likelihood.num_bytes for likelihood in likelihoods], dtype=float),
-    )
+    The sums may have further axes behind the first, which the statistics then have too.
+    """
+    base_nll, nll, tokens, num_bytes = sums_K
+    statistics = {
+        "base": np.exp(base_nll / tokens),
+        "adapted": np.exp(nll / tokens),
+        "base_bits_per_byte": base_nll / (math.log(2) * num_bytes),
+        "adapted_bits_per_byte": nll / (math.log(2) * num_bytes),
+    }
+    return statistics | {"relative_reduction": 1 - statistics["adapted"] / statistics["base"]}
 
 
 def _by_group(

@@ -13,16 +13,17 @@ from astrollama.backends.hf import HFLanguageModel
 from astrollama.console import say
 from astrollama.corpus.build import STAGE_NAME as CORPUS_STAGE
 from astrollama.corpus.store import read_documents
-from astrollama.errors import RunError
+from astrollama.errors import RunError, UserInputError
 from astrollama.evaluation.completion import complete_documents
 from astrollama.evaluation.perplexity import measure_perplexity
 from astrollama.evaluation.report import REPORT_HTML, REPORT_JSON, write_report
-from astrollama.models.load import LoadedModel, load_model
+from astrollama.models.load import LoadedModel, load_model, resolve_device
 from astrollama.models.registry import TRAIN_STAGE
 from astrollama.provenance import hardware, versions
 from astrollama.recipe import EvaluateSection
 from astrollama.records import Document
 from astrollama.runs import MANIFEST, read_json, read_manifest, sha256_file, stage_directory, write_text
+from astrollama.tokens.shards import INDEX
 
 STAGE_NAME = "evaluation"
 TASKS = ("perplexity", "completion")
@@ -45,26 +46,32 @@ def evaluate(
 
     Args:
         model: anything `load_model` reads; for a run directory the report shows its training too.
-        base: None takes the base that the run or the adapter records.
+        base: None takes the base that the run or the adapter records; an adapter is loaded on it, so it must be its own.
 
     Returns:
         The report, as `report.json` holds it.
 
     Raises:
-        ModelError, NetworkError: a model cannot be had, or no base is known.
-        RunError: `corpus` is no complete corpus, `out` holds something else, or a task has an unknown name.
+        ModelError, NetworkError: a model cannot be had.
+        RunError: `corpus` is no complete corpus or was trained on, no base is known, or `out` holds something else.
+        UserInputError: a task has an unknown name, or the models have different tokenizers.
     """
-    _require_known(tasks)
+    tasks = _known(tasks)
     corpus_manifest = read_manifest(corpus, CORPUS_STAGE)
     run = _training_run(Path(model))
-    adapted = load_model(model)
-    base_model = load_model(_base_of(model, base, run, adapted))
+    device = resolve_device(settings.device)
+    adapted = load_model(model, device, base)
+    base_model = load_model(_base_of(model, base, run, adapted), device)
+    _require_comparable(base_model, adapted)
+    if run is not None:
+        _require_unseen(corpus / "test.parquet", Path(model))
     identity = {
         "model": adapted.digest,
         "base": base_model.digest,
         "test.parquet": sha256_file(corpus / "test.parquet"),
-        "settings": settings.model_dump(mode="json"),
-        "tasks": list(tasks),
+        "settings": settings.model_dump(mode="json", exclude={"device"}),
+        "tokenizer": adapted.tokenizer.digest,
+        "tasks": tasks,
     }
     with stage_directory(out, STAGE_NAME, identity, disposable=_OUTPUTS) as stage:
         if stage.state == "complete":
@@ -168,10 +175,34 @@ def _train_summary(run: TrainingRun | None) -> dict[str, Any] | None:
     }
 
 
-def _require_known(tasks: Sequence[str]) -> None:
+def _known(tasks: Sequence[str]) -> list[str]:
+    """The tasks in their own order, each once."""
     unknown = [task for task in tasks if task not in TASKS]
     if unknown or not tasks:
-        raise RunError(f"there is no task {unknown[0] if unknown else ''!r}", f"choose from {', '.join(TASKS)}")
+        raise UserInputError(f"there is no task {unknown[0] if unknown else ''!r}", f"choose from {', '.join(TASKS)}")
+    return [task for task in TASKS if task in tasks]
+
+
+def _require_comparable(base: LoadedModel, adapted: LoadedModel) -> None:
+    if base.tokenizer.digest != adapted.tokenizer.digest:
+        raise UserInputError(
+            f"{adapted.name} and {base.name} have different tokenizers, so that their perplexities cannot be compared",
+            "give a base with the same tokenizer",
+        )
+
+
+def _require_unseen(test: Path, run: Path) -> None:
+    """Refuse held-out documents that the run was trained on."""
+    import pyarrow.parquet as pq
+
+    trained = pq.read_table(run / INDEX, columns=["id", "content_hash"]).to_pydict()
+    ids, hashes = set(trained["id"]), set(trained["content_hash"])
+    seen = [document.id for document in read_documents(test) if document.id in ids or document.content_hash in hashes]
+    if seen:
+        raise RunError(
+            f"{run} was trained on {len(seen)} of the documents that {test.parent} holds out (such as {seen[0]})",
+            "evaluate on the corpus that it was trained from",
+        )
 
 
 def _write_lines(path: Path, records: list[dict[str, Any]]) -> None:

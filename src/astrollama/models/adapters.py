@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from astrollama.errors import RecipeError
+from astrollama.errors import ModelError, RecipeError
 from astrollama.models.load import LoadedModel, save_adapter
 from astrollama.models.quiet import quiet_libraries
 from astrollama.recipe import LoraSection
@@ -39,8 +39,11 @@ def make_trainable(loaded: LoadedModel, method: str, lora: LoraSection) -> Train
     The adapter's first matrix is drawn from torch's generator: seed it before.
 
     Raises:
+        ModelError: the base is itself an adapter.
         RecipeError: `lora.targets` names a layer that the model does not have.
     """
+    if loaded.base_digest is not None:
+        raise ModelError(f"{loaded.name} is an adapter", "train from a whole model, such as the adapter's base")
     return _Full(loaded) if method == "full" else _Lora(loaded, lora)
 
 

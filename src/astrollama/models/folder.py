@@ -10,6 +10,8 @@ from typing import Any
 from astrollama.errors import ModelError
 
 ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+BASE_RECORD = "base.json"
 _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
@@ -27,6 +29,11 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{folder} wants code of its own to be run (auto_map)", "remote code is never run: give a LLaMA model"
         )
+    if "quantization_config" in config:
+        raise ModelError(
+            f"{folder} holds quantised weights",
+            "give the model that they were made from, in safetensors, or a GGUF file",
+        )
     if config.get("model_type") != "llama":
         raise ModelError(
             f"{folder} is a model of type {config.get('model_type')!r}", "give a LLaMA model (LlamaForCausalLM)"
@@ -35,6 +42,30 @@ def check_folder(folder: Path) -> dict[str, Any]:
     if not (folder / "tokenizer.json").is_file():
         raise ModelError(f"{folder} has no tokenizer.json", "save the tokenizer there with save_pretrained")
     return config
+
+
+def check_adapter(folder: Path) -> dict[str, Any]:
+    """Make sure that a folder holds a PEFT adapter whose weights are safetensors.
+
+    Returns:
+        Its `adapter_config.json`.
+
+    Raises:
+        ModelError: a file is missing or damaged, or the weights are pickled.
+    """
+    config = _read_config(folder / ADAPTER_CONFIG)
+    if [file.name for file in weight_files(folder)] != [ADAPTER_WEIGHTS]:
+        raise ModelError(
+            f"{folder} has no {ADAPTER_WEIGHTS}", "give an adapter folder that PEFT or astrollama train saved"
+        )
+    return config
+
+
+def adapter_digest(folder: Path, base_digest: str) -> str:
+    """The SHA-256 of everything that decides what an adapter does: its weights, its settings and its base, in hex."""
+    settings = {key: value for key, value in check_adapter(folder).items() if key != "base_model_name_or_path"}
+    state = json.dumps([weights_digest(folder), settings, base_digest], sort_keys=True)
+    return hashlib.sha256(state.encode()).hexdigest()
 
 
 def weight_files(folder: Path) -> list[Path]:

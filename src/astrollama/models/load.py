@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from astrollama.errors import ModelError
-from astrollama.models.folder import weights_digest
+from astrollama.errors import ModelError, UserInputError
+from astrollama.models.folder import ADAPTER_WEIGHTS, BASE_RECORD, adapter_digest, weights_digest
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import ModelFolder, find_model
+from astrollama.recipe import Device
 from astrollama.runs import read_json, write_json
 from astrollama.tokens.tokenizer import DocumentTokenizer
-
-BASE_RECORD = "base.json"
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class LoadedModel:
 
     Attributes:
         model: a `LlamaForCausalLM`, with the layers of an adapter in it where there is one.
-        digest: SHA-256 of the weights; for an adapter, of the adapter's.
+        digest: SHA-256 of the weights; for an adapter, of its weights, settings and base.
         base_digest: SHA-256 of the base's weights where this is an adapter, else None.
     """
 
@@ -38,16 +37,38 @@ def load_model(spec: str, device: str = "cpu", base: str | None = None) -> Loade
     """Load a model, or an adapter on its base, in float32 and evaluation mode.
 
     Args:
-        base: for an adapter, the base to put it on instead of the one that it names.
+        base: for an adapter, where its base is now, if not where it was in training.
 
     Raises:
-        ModelError: as `find_model`; or the base is not the one that the adapter was trained on.
+        ModelError: as `find_model`; a tensor is missing; or the base is not the one that the adapter was trained on.
     """
     found = find_model(spec)
     if found.kind == "adapter":
         return _load_adapter(found, device, base)
     digest = weights_digest(found.path)  # reads every file, so that a damaged one is told before anything is loaded
-    return LoadedModel(found.name, _load_causal_lm(found.path, device), load_tokenizer(found.path), digest)
+    tokenizer = load_tokenizer(found.path)
+    model = _load_causal_lm(found.path, device)
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise ModelError(
+            f"the tokenizer of {found.path} has {tokenizer.vocab_size} tokens, the model {model.config.vocab_size}",
+            "give the tokenizer that belongs to the model",
+        )
+    return LoadedModel(found.name, model, tokenizer, digest)
+
+
+def resolve_device(device: Device) -> str:
+    """`cpu` or `cuda`, where `auto` takes the GPU if there is one.
+
+    Raises:
+        UserInputError: the GPU that is asked for is not there.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserInputError("the device is cuda, but torch sees no GPU", "set the device to cpu or auto")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
 
 
 def load_tokenizer(folder: Path) -> DocumentTokenizer:
@@ -60,7 +81,7 @@ def load_tokenizer(folder: Path) -> DocumentTokenizer:
         from transformers import AutoTokenizer
 
         try:
-            return DocumentTokenizer.of(AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+            return DocumentTokenizer.of(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), str(folder))
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(
                 f"the tokenizer of {folder} cannot be loaded ({error})", "save it again with save_pretrained"
@@ -88,12 +109,19 @@ def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedMo
             f"the adapter {found.name} was trained on {record['name']} ({record['digest'][:12]}…), not on {on.name} ({on.digest[:12]}…)",
             "give the base that it was trained on",
         )
-    digest = weights_digest(found.path)
+    digest = adapter_digest(found.path, on.digest)
     with quiet_libraries():
-        from peft import PeftModel
+        from peft import PeftModel, get_peft_model_state_dict
+        from safetensors import safe_open
 
-        model = PeftModel.from_pretrained(on.model, found.path, is_trainable=False).get_base_model()
-    model.eval()
+        adapted = PeftModel.from_pretrained(on.model, found.path, is_trainable=False)
+        with safe_open(found.path / ADAPTER_WEIGHTS, framework="pt") as file:
+            odd = sorted(get_peft_model_state_dict(adapted).keys() ^ set(file.keys()))
+    if odd:
+        raise ModelError(
+            f"the tensors of {found.path} are not those of its settings ({odd[0]})", "save the adapter again"
+        )
+    model = adapted.get_base_model().eval()
     return LoadedModel(found.name, model, on.tokenizer, digest, on.name, on.digest)
 
 
@@ -103,9 +131,20 @@ def _load_causal_lm(folder: Path, device: str) -> Any:
         from transformers import AutoModelForCausalLM
 
         try:
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True, trust_remote_code=False
+            model, info = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(f"{folder} cannot be loaded ({error})", "fetch or save the model again") from error
+    # transformers would draw what is missing at random and leave out what it does not know
+    odd = [*sorted(info["missing_keys"]), *sorted(info["unexpected_keys"])]
+    if odd:
+        raise ModelError(
+            f"the tensors of {folder} are not those of its config.json ({odd[0]})", "fetch or save the model again"
+        )
     return model.to(device).eval()

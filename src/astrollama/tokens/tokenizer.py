@@ -22,16 +22,25 @@ class DocumentTokenizer:
     eos_id: int
 
     @classmethod
-    def of(cls, tokenizer: Any) -> DocumentTokenizer:
+    def of(cls, tokenizer: Any, origin: str) -> DocumentTokenizer:
         """Wrap a Hugging Face tokenizer; one that has no BOS begins documents with its EOS.
+
+        Truncation and padding that came with it are taken out: a document keeps every token.
+
+        Args:
+            origin: where it came from, for the message.
 
         Raises:
             ModelError: it has no EOS.
         """
         eos_id = tokenizer.eos_token_id
         if eos_id is None:
-            raise ModelError("the tokenizer has no end-of-sequence token", "set eos_token in its tokenizer_config.json")
+            raise ModelError(
+                f"the tokenizer of {origin} has no end-of-sequence token", "set eos_token in its tokenizer_config.json"
+            )
         bos_id = tokenizer.bos_token_id
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
         return cls(tokenizer, eos_id if bos_id is None else bos_id, eos_id)
 
     @property

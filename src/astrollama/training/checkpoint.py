@@ -56,13 +56,17 @@ def load_checkpoint(run: Path, parameters: dict[str, Tensor], optimizer: torch.o
     Raises:
         TrainingError: there is none.
     """
+    damaged = []
     for folder in reversed(checkpoints(run)):
         try:
             state = _verified_state(folder)
         except AstroLlamaError as error:
             warn(f"{error.what}; taking the checkpoint before it")
+            damaged.append(folder)
             continue
         _restore(folder, parameters, optimizer)
+        for other in damaged:
+            _remove(other)  # else it would count among those kept
         return Position(**state["position"])
     raise TrainingError(f"{run} has no checkpoint that can be read", "delete that directory and start again")
 

@@ -8,23 +8,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 from astrollama.console import say
-from astrollama.errors import InterruptedRunError
 
 
 class Interruption:
-    """Whether the run was asked to stop, and by which signal."""
+    """Whether the run was asked to stop."""
 
     def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
-
-    @property
-    def requested(self) -> bool:
-        """Whether a signal came."""
-        return self.signal is not None
-
-    def error(self, what: str) -> InterruptedRunError:
-        """The error that ends the run."""
-        return InterruptedRunError(what, "give the same command again with --resume to go on")
+        self.requested = False
 
 
 @contextmanager
@@ -32,10 +22,10 @@ def catch_interruptions() -> Iterator[Interruption]:
     """Note SIGINT and SIGTERM within the block instead of being ended by them; a second one raises KeyboardInterrupt."""
     interruption = Interruption()
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def note(_number: int, _frame: FrameType | None) -> None:
         if interruption.requested:
             raise KeyboardInterrupt
-        interruption.signal = signal.Signals(number)
+        interruption.requested = True
         say("stopping after this step; once more to stop at once, without saving")
 
     previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

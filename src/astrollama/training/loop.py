@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,78 +14,108 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from astrollama.console import Progress, progress, say
-from astrollama.errors import RunError, TrainingError
+from astrollama.console import Progress, progress, say, warn
+from astrollama.errors import InterruptedRunError, RunError, TrainingError
 from astrollama.models.adapters import Trainable, make_trainable
 from astrollama.models.forward import hidden_states
-from astrollama.models.load import load_model
 from astrollama.models.loss import summed_nll
+from astrollama.models.registry import TRAIN_STAGE
+from astrollama.models.registry import WEIGHTS as MODEL
 from astrollama.recipe import Budget, Recipe
-from astrollama.runs import StageDirectory, read_manifest, sha256_file, stage_directory, write_text
+from astrollama.runs import StageDirectory, atomic_path, read_manifest, stage_directory, write_text
 from astrollama.tokens.packing import NO_TARGET, Packer, Piece
-from astrollama.tokens.shards import TokenShards
+from astrollama.tokens.shards import INDEX, TokenShards
 from astrollama.training import checkpoint
-from astrollama.training.interrupt import Interruption, catch_interruptions
+from astrollama.training.interrupt import catch_interruptions
+from astrollama.training.prepare import Prepared, prepare, require_space
 from astrollama.training.schedule import Position, Schedule, learning_rate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-STAGE_NAME = "train"
-MODEL = "model"
 METRICS = "metrics.jsonl"
 RECIPE = "recipe.toml"
+DOCUMENTS = INDEX  # which documents were trained on, so that they are never taken for held-out ones
 
 
-def train(recipe: Recipe, tokens: Path, out: Path, *, resume: bool) -> dict[str, Any]:
+def train(
+    recipe: Recipe,
+    tokens: Path,
+    out: Path,
+    *,
+    resume: bool,
+    how_to_resume: str = "give the same command with --resume to go on",
+) -> dict[str, Any]:
     """Train `recipe.model.base` on packed documents and write the run directory `out`.
 
     Args:
         resume: go on from the last checkpoint where `out` holds an unfinished run; without it such a run is refused.
+        how_to_resume: what an interrupted user is told to do.
 
     Returns:
         The run's manifest. Where `out` holds this very run already, nothing is done.
 
     Raises:
-        ModelError, NetworkError: the base cannot be had.
-        RunError: `tokens` does not fit the base, or `out` holds something else.
-        TrainingError: the loss is not finite, or the user interrupted the run, which then has a checkpoint.
+        AstroLlamaError: as `prepare`; or the disk has too little room.
+        RunError: `out` holds something else.
+        TrainingError: the loss is not finite.
+        InterruptedRunError: the user stopped the run, which has a checkpoint.
     """
-    recipe = resolve_device(recipe)
-    shards = TokenShards.open(tokens)
-    base = load_model(recipe.model.base, recipe.train.device)
-    require_same_tokenizer(base.tokenizer.digest, shards, tokens, base.name)
-    identity = {
+    prepared = prepare(recipe, tokens)
+    stage = stage_directory(
+        out, TRAIN_STAGE, _identity(prepared), disposable=[METRICS, RECIPE, DOCUMENTS, MODEL], keeps=checkpoint.FOLDER
+    )
+    try:
+        with stage as directory:
+            if directory.state == "complete":
+                say(f"{out}: the run is already complete")
+                shutil.rmtree(out / checkpoint.FOLDER, ignore_errors=True)
+                return read_manifest(out, TRAIN_STAGE)
+            if directory.state == "unfinished" and not resume:
+                raise RunError(
+                    f"{out} holds an unfinished run", "add --resume to go on with it, or choose another --out"
+                )
+            return _train(prepared, tokens, directory)
+    except KeyboardInterrupt:
+        if not checkpoint.checkpoints(out):
+            raise
+        raise InterruptedRunError(f"stopped; {out} has a checkpoint", how_to_resume) from None
+
+
+def _train(prepared: Prepared, tokens: Path, stage: StageDirectory) -> dict[str, Any]:
+    """Train, save the model, and complete the directory."""
+    recipe, base, out = prepared.recipe, prepared.base, stage.path
+    if stage.state == "new":
+        require_space(out, recipe, base.model)
+    write_text(out / RECIPE, recipe.to_toml())
+    torch.manual_seed(recipe.train.seed)
+    trainable = make_trainable(base, recipe.train.method, recipe.lora)
+    position = _run(recipe, trainable, prepared.shards, stage)
+    trainable.save(out / MODEL)
+    with atomic_path(out / DOCUMENTS) as partial:
+        shutil.copyfile(tokens / DOCUMENTS, partial)
+    manifest = stage.finish(
+        [RECIPE, METRICS, DOCUMENTS, *(str(p.relative_to(out)) for p in sorted((out / MODEL).iterdir()))],
+        _counts(position, trainable),
+        recipe=recipe.model_dump(mode="json"),
+        base={"name": base.name, "digest": base.digest},
+        tokenizer_digest=base.tokenizer.digest,
+        train_seconds=round(position.seconds, 1),
+        tokens_per_second=round(position.num_tokens / position.seconds, 1),
+    )
+    shutil.rmtree(out / checkpoint.FOLDER)
+    return manifest
+
+
+def _identity(prepared: Prepared) -> dict[str, Any]:
+    """What makes two runs the same: base, tokens, and every setting that changes the result."""
+    recipe, shards, base = prepared.recipe, prepared.shards, prepared.base
+    sections = {"pack", "train"} | ({"lora"} if recipe.train.method == "lora" else set())
+    return {
         "base": {"name": base.name, "digest": base.digest},
         "tokens": {name: record["sha256"] for name, record in shards.manifest["files"].items()},
-        **recipe.model_dump(
-            mode="json", include={"pack", "lora", "train"}, exclude={"train": {"checkpoint_minutes", "device"}}
-        ),
+        **recipe.model_dump(mode="json", include=sections, exclude={"train": {"checkpoint_minutes", "device"}}),
     }
-    disposable = [METRICS, RECIPE, MODEL]
-    with stage_directory(out, STAGE_NAME, identity, disposable=disposable, keeps=checkpoint.FOLDER) as stage:
-        if stage.state == "complete":
-            say(f"{out}: the run is already complete")
-            return read_manifest(out, STAGE_NAME)
-        if stage.state == "unfinished" and not resume:
-            raise RunError(f"{out} holds an unfinished run", "add --resume to go on with it, or choose another --out")
-        _require_space(out, recipe, base.model)
-        write_text(out / RECIPE, recipe.to_toml())
-        torch.manual_seed(recipe.train.seed)
-        trainable = make_trainable(base, recipe.train.method, recipe.lora)
-        position = _run(recipe, trainable, shards, stage)
-        trainable.save(out / MODEL)
-        shutil.rmtree(out / checkpoint.FOLDER)
-        return stage.finish(
-            [RECIPE, METRICS, *(str(p.relative_to(out)) for p in sorted((out / MODEL).iterdir()))],
-            _counts(position, trainable),
-            recipe=recipe.model_dump(mode="json"),
-            base={"name": base.name, "digest": base.digest},
-            tokenizer_digest=base.tokenizer.digest,
-            documents_sha256=sha256_file(tokens / "documents.parquet"),
-            train_seconds=round(position.seconds, 1),
-            tokens_per_second=round(position.num_tokens / position.seconds, 1),
-        )
 
 
 def _run(recipe: Recipe, trainable: Trainable, shards: TokenShards, stage: StageDirectory) -> Position:
@@ -127,13 +158,15 @@ def _run(recipe: Recipe, trainable: Trainable, shards: TokenShards, stage: Stage
             write_metrics(_metrics(position, loss, lr, grad_norm, num_tokens, clock.last_tick))
             _show(bar, schedule.progress(position), loss, position)
             if interruption.requested:
-                _save_and_stop(stage.path, position, parameters, optimizer, interruption)
+                break
             if time.monotonic() - last_save > 60 * settings.checkpoint_minutes and schedule.progress(position) < 1.0:
                 checkpoint.save_checkpoint(stage.path, position, parameters, optimizer)
                 last_save = time.monotonic()
                 clock.tick()
-        # The last checkpoint makes the end safe too: a crash while the model is written costs no step.
+        # also at the end: a crash while the model is written then costs no step
         checkpoint.save_checkpoint(stage.path, position, parameters, optimizer)
+        if interruption.requested:
+            raise KeyboardInterrupt
     return position
 
 
@@ -193,24 +226,13 @@ class _Clock:
         self._last = now
 
 
-def _save_and_stop(
-    run: Path,
-    position: Position,
-    parameters: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    interruption: Interruption,
-) -> None:
-    checkpoint.save_checkpoint(run, position, parameters, optimizer)
-    raise interruption.error(f"training stopped after step {position.step} and saved a checkpoint in {run}")
-
-
 def _require_finite(loss: float, grad_norm: float, step: int, rows: list[list[Piece]], shards: TokenShards) -> None:
     if math.isfinite(loss) and math.isfinite(grad_norm):
         return
     documents = ", ".join(sorted({shards.ids[piece.document] for row in rows for piece in row})[:5])
     raise TrainingError(
         f"loss {loss} and gradient norm {grad_norm} at step {step} (documents {documents}, …)",
-        "nothing of this step was kept: lower train.peak_lr, or look at these documents",
+        "nothing of this step was kept: look at these documents, or lower train.peak_lr in a run of its own (another --out)",
     )
 
 
@@ -239,12 +261,17 @@ def _metrics_file(path: Path, last_step: int) -> Iterator[Callable[[dict[str, An
     """Append lines to `metrics.jsonl`, from which those after `last_step`, whose work is lost, are taken out first."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= last_step]
+    if len(kept) != last_step:
+        warn(
+            f"{path} has {len(kept)} lines of the {last_step} steps before the checkpoint: the rest is lost, the weights are not"
+        )
     write_text(path, "".join(f"{line}\n" for line in kept))
     with path.open("a", encoding="utf-8") as file:
 
         def write(metrics: dict[str, Any]) -> None:
             file.write(json.dumps(metrics) + "\n")
             file.flush()
+            os.fsync(file.fileno())  # a checkpoint must not outlive the lines before it
 
         yield write
 
@@ -258,50 +285,3 @@ def _counts(position: Position, trainable: Trainable) -> dict[str, Any]:
         "parameters_trained": sum(p.numel() for p in trainable.parameters().values()),
         "parameters": sum(p.numel() for p in trainable.model.parameters()),
     }
-
-
-def resolve_device(recipe: Recipe) -> Recipe:
-    """The recipe with `device = "auto"` replaced by what is there.
-
-    Raises:
-        RunError: the GPU that it asks for is not there.
-    """
-    device = recipe.train.device
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RunError("train.device = 'cuda', but torch sees no GPU", "set train.device = 'cpu'")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"device": device})})
-
-
-def _require_space(out: Path, recipe: Recipe, model: Any) -> None:
-    """Refuse to start what would fill the disk: two checkpoints, one being written, and the model.
-
-    Raises:
-        RunError: there is too little room.
-    """
-    weights = 4 * sum(p.numel() for p in model.parameters())
-    share = 1.0 if recipe.train.method == "full" else 0.1
-    needed = weights * share * (3 * checkpoint.KEPT + 1)
-    free = shutil.disk_usage(out).free
-    if free < needed:
-        raise RunError(
-            f"{out} has {free / 1e9:.1f} GB free, checkpoints and model need {needed / 1e9:.1f} GB",
-            "free some, or choose another --out",
-        )
-
-
-def require_same_tokenizer(digest: str, shards: TokenShards, tokens: Path, base: str) -> None:
-    """Refuse tokens that the base would not understand.
-
-    Raises:
-        RunError: they were made with another tokenizer, or there are none.
-    """
-    made_with = shards.manifest["tokenizer"]
-    if made_with["digest"] != digest:
-        raise RunError(
-            f"{tokens} was packed with the tokenizer of {made_with['model']}, which is not that of {base}",
-            f"pack the corpus again with --model {base}",
-        )
-    if len(shards) == 0:
-        raise RunError(f"{tokens} holds no documents", "pack a corpus that has training documents")

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from astrollama.models.adapters import make_trainable
-from astrollama.models.load import load_model
 from astrollama.recipe import Budget, Recipe
 from astrollama.tokens.packing import Packer
-from astrollama.tokens.shards import TokenShards
-from astrollama.training.loop import require_same_tokenizer, resolve_device
+from astrollama.training.prepare import prepare
 
 FLOAT32_BYTES = 4
 
@@ -23,12 +21,10 @@ def make_plan(recipe: Recipe, tokens: Path) -> dict[str, Any]:
         `state_bytes` are weights, gradients and AdamW's two moments; activations come on top.
 
     Raises:
-        As `train`.
+        AstroLlamaError: as `prepare`.
     """
-    recipe = resolve_device(recipe)
-    shards = TokenShards.open(tokens)
-    base = load_model(recipe.model.base)
-    require_same_tokenizer(base.tokenizer.digest, shards, tokens, base.name)
+    prepared = prepare(recipe, tokens)
+    recipe, shards, base = prepared.recipe, prepared.shards, prepared.base
     trainable = make_trainable(base, recipe.train.method, recipe.lora)
     parameters = sum(p.numel() for p in trainable.model.parameters())
     trained = sum(p.numel() for p in trainable.parameters().values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from astrollama.recipe import Budget, TrainSection
@@ -42,41 +41,41 @@ class Schedule:
         self._budget = budget
         self._sequences_a_step = sequences_a_step
         self._epoch: tuple[int, list[list[Piece]]] | None = None
-        self.total = self._total()
 
     def progress(self, position: Position) -> float:
         """The share of the budget that is used, from 0 to 1."""
-        used = {"tokens": position.num_tokens, "epochs": position.num_sequences, "minutes": position.seconds}
-        return min(used[self._budget.unit] / self.total, 1.0)
+        if self._budget.unit == "tokens":
+            return min(position.num_tokens / self._budget.amount, 1.0)
+        if self._budget.unit == "minutes":
+            return min(position.seconds / (60 * self._budget.amount), 1.0)
+        if position.next_sequence >= self._end_of_epoch(position.epoch):
+            return 1.0
+        used = position.epoch + position.next_sequence / len(self._sequences(position.epoch))
+        return min(used / self._budget.amount, 1.0)
 
     def next_rows(self, position: Position) -> list[list[Piece]]:
         """The sequences of the step at `position`, which is moved past them; no sequence is skipped or repeated."""
-        wanted = self._sequences_a_step
-        if self._budget.unit == "epochs":
-            wanted = min(wanted, int(self.total) - position.num_sequences)
         rows: list[list[Piece]] = []
-        while len(rows) < wanted:
+        while len(rows) < self._sequences_a_step:
             sequences = self._sequences(position.epoch)
-            taken = sequences[position.next_sequence : position.next_sequence + wanted - len(rows)]
-            rows += taken
-            position.next_sequence += len(taken)
-            if position.next_sequence == len(sequences):
+            stop = min(position.next_sequence + self._sequences_a_step - len(rows), self._end_of_epoch(position.epoch))
+            if stop <= position.next_sequence:
+                break
+            rows += sequences[position.next_sequence : stop]
+            position.next_sequence = stop
+            if stop == len(sequences):
                 position.epoch += 1
                 position.next_sequence = 0
         position.num_sequences += len(rows)
         return rows
 
-    def _total(self) -> float:
-        """The budget in tokens, sequences or seconds."""
-        if self._budget.unit == "tokens":
-            return self._budget.amount
-        if self._budget.unit == "minutes":
-            return self._budget.amount * 60
-        return max(1, sum(self._sequences_of_epochs(self._budget.amount)))
-
-    def _sequences_of_epochs(self, amount: float) -> Iterator[int]:
-        for epoch in range(math.ceil(amount)):
-            yield round(len(self._sequences(epoch)) * min(1.0, amount - epoch))
+    def _end_of_epoch(self, epoch: int) -> int:
+        """Sequences of an epoch that the budget takes; at least one in all."""
+        length = len(self._sequences(epoch))
+        if self._budget.unit != "epochs":
+            return length
+        taken = round(length * min(1.0, max(0.0, self._budget.amount - epoch)))
+        return max(taken, 1) if epoch == 0 else taken
 
     def _sequences(self, epoch: int) -> list[list[Piece]]:
         if self._epoch is None or self._epoch[0] != epoch:
