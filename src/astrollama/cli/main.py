@@ -60,8 +60,10 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code."""
-    # The screen is ours: tqdm, which libraries draw their own bars with, reads this when it is first imported.
+    # Both are read when a library is first loaded. The screen is ours, so tqdm, which libraries draw bars with, is silent;
+    # and threads that wait give their core away, else two busy programs on two cores wait for each other (docs/benchmarks.md).
     os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in arguments
     try:
         return _execute([argument for argument in arguments if argument != "--debug"])
