@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from astrollama.errors import AstroLlamaError, RunError
-from astrollama.runs import atomic_path, read_json, read_manifest, stage_directory, write_json, write_text
+from astrollama.runs import atomic_path, read_json, read_manifest, stage_directory, verify_files, write_json, write_text
 
 IDENTITY: dict[str, Any] = {"settings": {"size": 1}, "input": "a.jsonl"}
 
@@ -287,3 +287,15 @@ except AstroLlamaError as error:
 def test_a_stage_that_was_killed_before_it_had_begun_starts_over(tmp_path: Path) -> None:
     (tmp_path / ".partial-stage.json").write_text('{"sta')
     assert run_stage(tmp_path) == "new"
+
+
+def test_a_changed_byte_is_found_where_files_are_verified(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with stage_directory(out, "stage", {}, disposable=["data"]) as stage:
+        (out / "data").write_bytes(b"abc")
+        stage.finish(["data"], {})
+    manifest = read_manifest(out, "stage")
+    verify_files(out, manifest)
+    (out / "data").write_bytes(b"abd")
+    with pytest.raises(RunError, match=r"data is missing or damaged: delete .* and make it again"):
+        verify_files(out, manifest)

@@ -70,45 +70,53 @@ def duration(seconds: float) -> str:
 @contextmanager
 def _live_bar(description: str, total: float | None) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=False),
-    )
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _Bar(bar, bar.add_task(description, total=total, note=""))
+    line = TextColumn("{task.fields[line]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+    with RichProgress(
+        line, BarColumn(bar_width=None), console=Console(stderr=True), transient=True, expand=True
+    ) as bar:
+        yield _Bar(bar, bar.add_task("", total=total, line=description), _Status(description, total))
 
 
-class _Bar:
-    def __init__(self, bar: RichProgress, task: TaskID) -> None:
-        self._bar = bar
-        self._task = task
+class _Status:
+    """What a line says: how much, how long still, and a note."""
 
-    def update(self, completed: float, note: str = "") -> None:
-        self._bar.update(self._task, completed=completed, note=note)
-
-
-class _Lines:
     def __init__(self, description: str, total: float | None) -> None:
         self._description = description
         self._total = total
-        self._started = self._printed = time.monotonic()
+        self._started = time.monotonic()
 
-    def update(self, completed: float, note: str = "") -> None:
-        now = time.monotonic()
-        if now - self._printed < LINE_INTERVAL_SECONDS:
-            return
-        self._printed = now
+    def line(self, completed: float, note: str) -> str:
         parts = [f"{completed:,.0f}"]
         if self._total:
             share = min(completed / self._total, 1.0)
             parts = [f"{share:4.0%}"]
             if share > 0:
-                parts.append(f"{duration((now - self._started) * (1 - share) / share)} left")
-        say("  ".join([self._description, *parts, note]).rstrip())
+                elapsed = time.monotonic() - self._started
+                parts.append(f"{duration(elapsed * (1 - share) / share)} left")
+        return "  ".join([self._description, *parts, note]).rstrip()
+
+
+class _Bar:
+    def __init__(self, bar: RichProgress, task: TaskID, status: _Status) -> None:
+        self._bar = bar
+        self._task = task
+        self._status = status
+
+    def update(self, completed: float, note: str = "") -> None:
+        self._bar.update(self._task, completed=completed, line=self._status.line(completed, note))
+
+
+class _Lines:
+    def __init__(self, description: str, total: float | None) -> None:
+        self._status = _Status(description, total)
+        self._printed = time.monotonic()
+
+    def update(self, completed: float, note: str = "") -> None:
+        now = time.monotonic()
+        if now - self._printed >= LINE_INTERVAL_SECONDS:
+            self._printed = now
+            say(self._status.line(completed, note))

@@ -23,6 +23,18 @@ Device = Literal["auto", "cpu", "cuda"]
 BudgetUnit = Literal["tokens", "epochs", "minutes"]
 
 MAX_SEED = 2**32 - 1
+# what other programs call it
+_OTHER_NAMES = {
+    "learning_rate": ("peak_lr",),
+    "lr": ("peak_lr",),
+    "batch_size": ("global_batch_tokens",),
+    "epochs": ("budget",),
+    "max_steps": ("budget",),
+    "minutes": ("budget",),
+    "r": ("rank",),
+    "block_size": ("sequence_length",),
+    "max_length": ("sequence_length",),
+}
 
 _BUDGET = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([a-z]+)\s*")
 
@@ -300,7 +312,10 @@ def _explain(error: ValidationError, source: str) -> RecipeError:
     location = [str(part) for part in first["loc"]]
     key = ".".join(location)
     if first["type"] == "extra_forbidden":
-        match = difflib.get_close_matches(key, all_keys(), n=1, cutoff=0.5)
+        also = [f"{key.rpartition('.')[0]}.{name}".lstrip(".") for name in _OTHER_NAMES.get(location[-1], ())]
+        match = [name for name in also if name in all_keys()] or difflib.get_close_matches(
+            key, all_keys(), n=1, cutoff=0.5
+        )
         fix = f"did you mean {match[0]}?" if match else "see docs/reference/recipe.md for the keys"
         return RecipeError(f"recipe {source}: unknown key {key}", fix)
     message = first["msg"].removeprefix("Value error, ")

@@ -27,6 +27,7 @@ _DATE = re.compile(r"\s*(\d{4})[-/](\d{2})(?:[-/](\d{2}))?(?=$|[T\s])")
 _NEW_ARXIV_ID = re.compile(r"(\d{2})(0[1-9]|1[0-2])\.\d{4,5}(?:v\d+)?")
 _OLD_ARXIV_ID = re.compile(r"[a-z-]+(?:\.[A-Za-z-]{2,})?/(\d{2})(0[1-9]|1[0-2])\d{3}(?:v\d+)?")
 _VERSION = re.compile(r"v(\d+)$")
+UNKNOWN = "unknown"  # a category or a year that the record does not tell
 TEXT_ID_PREFIX = "text:"  # before a hash of the text: the identifier of a record that has none
 
 
@@ -69,9 +70,9 @@ class Document:
     origin: str
 
     @property
-    def year(self) -> int:
-        """The year of `date`."""
-        return int(self.date[:4])
+    def year(self) -> str:
+        """The year of `date`, or `unknown`."""
+        return self.date[:4] or UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ def parse_date(value: object) -> str:
     try:
         whole = date(int(year), int(month), int(day or 1))
     except ValueError:
+        return ""
+    if not 1800 <= whole.year <= 2100:  # 9999-12-31 stands for "never"
         return ""
     return whole.isoformat() if day else whole.isoformat()[:7]
 

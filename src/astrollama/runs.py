@@ -85,7 +85,7 @@ def stage_directory(
     """
     identity = json.loads(json.dumps(identity))
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    state = _state_of(path, stage, identity, keeps)
+    state = stage_state(path, stage, identity, keeps)
     if state == "complete":
         yield StageDirectory(path, stage, identity, state)
         return
@@ -94,7 +94,7 @@ def stage_directory(
         with _locked(path):
             try:
                 # another process may have finished since
-                state = _state_of(path, stage, identity, keeps)
+                state = stage_state(path, stage, identity, keeps)
                 if state == "complete":
                     yield StageDirectory(path, stage, identity, state)
                     return
@@ -111,6 +111,35 @@ def stage_directory(
         for folder in missing:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def stage_state(path: Path, stage: str, identity: Mapping[str, Json], keeps: str = "") -> State:
+    """What a directory is to a stage: `new`, `unfinished` (it can go on) or `complete`.
+
+    Raises:
+        RunError: the directory holds another run or foreign files, or what it held is damaged.
+    """
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file", "choose a directory for the output")
+    if not path.exists() or all(entry.name.startswith((LOCK, TEMPORARY_PREFIX)) for entry in path.iterdir()):
+        return "new"
+    done = (path / MANIFEST).is_file()
+    if not done and not (path / STAGE).is_file():
+        raise RunError(f"{path} is not empty and holds no run of this stage", "choose another --out, or empty it")
+    found = read_json(path / (MANIFEST if done else STAGE))
+    resumable = bool(keeps) and (path / keeps).exists()
+    if not done and not resumable and found.get("stage") == stage:
+        return "new"
+    differences = _differences(found, {"stage": stage, "identity": identity})
+    if differences:
+        kind = "another run" if done else "another, unfinished run"
+        raise RunError(
+            f"{path} holds {kind} ({'; '.join(differences[:3])})",
+            "choose another --out, give the same settings again, or delete that directory",
+        )
+    if done:
+        _require_whole(path, found)
+    return "complete" if done else "unfinished"
 
 
 def read_manifest(path: Path, stage: str) -> dict[str, Json]:
@@ -131,6 +160,17 @@ def read_manifest(path: Path, stage: str) -> dict[str, Json]:
             f"{path} was written by the stage {manifest.get('stage')!r}", f"give a directory of the {stage} stage"
         )
     return manifest
+
+
+def verify_files(path: Path, manifest: Mapping[str, Json], names: Collection[str] | None = None) -> None:
+    """Compare files of a complete directory, all of them if `names` is None, with the hashes in its manifest.
+
+    Raises:
+        RunError: a file is missing or is not what the stage wrote.
+    """
+    for name in manifest["files"] if names is None else names:
+        if not (path / name).is_file() or sha256_file(path / name) != manifest["files"][name]["sha256"]:
+            raise _damaged(path, name)
 
 
 def read_json(path: Path) -> dict[str, Json]:
@@ -158,7 +198,7 @@ def write_json(path: Path, value: Mapping[str, Json]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
 
 
 @contextmanager
@@ -219,34 +259,14 @@ def _make(path: Path) -> None:
         raise RunError(f"{path} cannot be made ({error.strerror})", "choose another --out") from error
 
 
-def _state_of(path: Path, stage: str, identity: Mapping[str, Json], keeps: str) -> State:
-    if path.exists() and not path.is_dir():
-        raise RunError(f"{path} is a file", "choose a directory for the output")
-    if not path.exists() or all(entry.name.startswith((LOCK, TEMPORARY_PREFIX)) for entry in path.iterdir()):
-        return "new"
-    done = (path / MANIFEST).is_file()
-    if not done and not (path / STAGE).is_file():
-        raise RunError(f"{path} is not empty and holds no run of this stage", "choose another --out, or empty it")
-    found = read_json(path / (MANIFEST if done else STAGE))
-    resumable = bool(keeps) and (path / keeps).exists()
-    if not done and not resumable and found.get("stage") == stage:
-        return "new"
-    differences = _differences(found, {"stage": stage, "identity": identity})
-    if differences:
-        kind = "another run" if done else "another, unfinished run"
-        raise RunError(
-            f"{path} holds {kind} ({'; '.join(differences[:3])})",
-            "choose another --out, give the same settings again, or delete that directory",
-        )
-    if done:
-        _require_whole(path, found)
-    return "complete" if done else "unfinished"
-
-
 def _require_whole(path: Path, manifest: Mapping[str, Json]) -> None:
     for name, record in manifest["files"].items():
         if not (path / name).is_file() or (path / name).stat().st_size != record["bytes"]:
-            raise RunError(f"{path / name} is missing or damaged", f"delete {path} and give the command again")
+            raise _damaged(path, name)
+
+
+def _damaged(path: Path, name: str) -> RunError:
+    return RunError(f"{path / name} is missing or damaged", f"delete {path} and make it again")
 
 
 def _differences(found: Json, wanted: Json, prefix: str = "") -> list[str]:

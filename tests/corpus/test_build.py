@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from astrollama.corpus.build import OUTPUTS, import_corpus
+from astrollama.corpus.stats import corpus_stats, draw_stats
 from astrollama.corpus.store import read_documents
-from astrollama.errors import CorpusError, RunError, SourceError
+from astrollama.errors import CorpusError, RunError, SourceError, UserInputError
 from astrollama.recipe import CorpusSection
 from astrollama.records import Document
 from astrollama.runs import read_manifest
@@ -333,3 +334,23 @@ def test_a_failure_leaves_none_of_the_directories_that_it_made(tmp_path: Path, w
     with pytest.raises(CorpusError):
         build([write_jsonl({"id": "a"})], tmp_path / "deep" / "deeper" / "out")
     assert not (tmp_path / "deep").exists()
+
+
+def test_an_output_inside_the_folder_that_is_read_is_refused(
+    sample: list[Record], write_jsonl: Callable[..., Path]
+) -> None:
+    folder = write_jsonl(*sample[:20]).parent
+    with pytest.raises(UserInputError, match="lies inside .*, which is to be read: choose an --out beside it"):
+        import_corpus(FileSource([folder]), CorpusSection(), folder / "corpus")
+
+
+def test_papers_without_a_date_can_be_split_at_random(
+    sample: list[Record], write_jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
+    timeless = [{key: value for key, value in record.items() if key != "date"} for record in sample]
+    settings = CorpusSection(split="random", test_fraction=0.3)
+    manifest = import_corpus(FileSource([write_jsonl(*timeless)]), settings, tmp_path / "out")
+    assert manifest["counts"]["rejected"] == {}
+    stats = corpus_stats(tmp_path / "out")
+    assert list(stats["by_year"]) == ["unknown"]
+    draw_stats(stats, tmp_path / "stats.png")

@@ -43,7 +43,7 @@ def test_the_share_is_reached_and_not_without_the_first_month(months: list[str],
 
 @pytest.mark.parametrize("months", [["2020-01"], ["2020-01"] * 50, ["2019-12"] * 9 + ["2020-01"]])
 def test_months_that_leave_nothing_to_train_on_are_an_error(months: list[str]) -> None:
-    message = rf"{len(months)} documents from {len(set(months))} month\(s\) leave none to train on"
+    message = rf"{len(months)} documents without duplicates, from {len(set(months))} month\(s\), leave none to train on"
     with pytest.raises(CorpusError, match=rf"{message}.*: give more papers, or set corpus\.split = 'random'"):
         first_held_out_month(months, 0.2)
 

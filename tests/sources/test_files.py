@@ -299,3 +299,11 @@ def test_a_first_record_that_is_a_list_is_skipped_as_any_other_is(write_jsonl: W
 def test_a_record_that_is_cut_off_is_told_to_be_so(write_jsonl: WriteJsonl) -> None:
     with pytest.raises(SourceError, match=r"broken json \(Unterminated string starting at column 25\)"):
         read(write_jsonl(b'{"id": "a", "abstract": "cut of'))
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "papers.jsonl")
+    with pytest.raises(SourceError, match="is a pipe or a device: write the papers to a file first"):
+        read(tmp_path / "papers.jsonl")

@@ -32,6 +32,7 @@ def complete(
 
     if not text.strip():
         raise UserInputError("the text to continue is empty", "give at least one word")
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     backend = HFLanguageModel(load_model(model, resolve_device("auto"), base))
     (continuation,) = backend.generate([text], max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     if json:

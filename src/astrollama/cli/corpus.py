@@ -30,7 +30,7 @@ def import_(
     ],
     out: OutOption,
     recipe: Annotated[
-        str, typer.Option("--recipe", help="Whose [corpus] settings to use: a TOML file or a built-in name.")
+        str, typer.Option("--recipe", help="The recipe whose corpus section to use: a TOML file or a built-in name.")
     ] = "smollm2-135m-cpu",
     set_: SetOption = None,
     on_error: OnErrorOption = "stop",

@@ -63,10 +63,10 @@ def demo(
     }
     with stage_directory(home, "demo", identity, disposable=REPORTS, keeps="corpus") as stage:
         if stage.state != "complete":
-            say(f"1/5  corpus: {corpus or 'the built-in sample, 240 abstracts'}")
-            say(f"     {describe_counts(import_corpus(source, resolved.corpus, home / 'corpus'))}")
-            say(f"2/5  base model: {resolved.model.base}")
+            say(f"1/5  base model: {resolved.model.base}")
             base = find_model(resolved.model.base)
+            say(f"2/5  corpus: {corpus or 'the built-in sample, 240 abstracts'}")
+            say(f"     {describe_counts(import_corpus(source, resolved.corpus, home / 'corpus'))}")
             say("3/5  tokens")
             packed = pack_corpus(home / "corpus", load_tokenizer(base.path), base.name, home / "tokens")
             say(f"     {packed['counts']['documents']:,} documents, {packed['counts']['tokens']:,} tokens")

@@ -24,7 +24,9 @@ def evaluate(
         ),
     ] = None,
     tasks: Annotated[str, typer.Option("--tasks", help="Which tasks, with commas between.")] = "perplexity,completion",
-    recipe: Annotated[str, typer.Option("--recipe", help="Whose [evaluate] settings to use.")] = "smollm2-135m-cpu",
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="The recipe whose evaluate section to use.")
+    ] = "smollm2-135m-cpu",
     set_: SetOption = None,
     json: JsonOption = False,
 ) -> None:

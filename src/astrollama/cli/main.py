@@ -130,6 +130,8 @@ def _print_usage_error(error: TyperException) -> int:
 def _unexpected(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}: check the path and its permissions"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f"{error.strerror}: check where the output goes"
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return f"unexpected {text}: this is a mistake of ours, add --debug for the traceback and report it"
 

@@ -37,7 +37,7 @@ def train(
     if dry_run:
         from astrollama.training.plan import describe_plan, make_plan
 
-        plan = make_plan(loaded, tokens)
+        plan = make_plan(loaded, tokens, out)
         if json:
             print_json(plan)
         else:

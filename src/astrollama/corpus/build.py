@@ -18,7 +18,7 @@ from astrollama.corpus.dedup import Fingerprint, find_duplicates, fingerprint
 from astrollama.corpus.filters import HasDate, HasText, IsProse, LongEnough, NotWithdrawn
 from astrollama.corpus.split import first_held_out_month, is_held_out_at_random
 from astrollama.corpus.store import document_writer, read_documents
-from astrollama.errors import CorpusError
+from astrollama.errors import CorpusError, UserInputError
 from astrollama.recipe import CorpusSection
 from astrollama.records import Document, Dropped, Step
 from astrollama.runs import TEMPORARY_PREFIX, StageDirectory, read_manifest, sha256_file, stage_directory
@@ -41,6 +41,9 @@ def import_corpus(source: FileSource, settings: CorpusSection, out: Path) -> dic
         CorpusError: too little is left to train on and to hold out.
         RunError: `out` holds something else.
     """
+    inside = [path for path in source.paths if path.is_dir() and out.resolve().is_relative_to(path.resolve())]
+    if inside:
+        raise UserInputError(f"{out} lies inside {inside[0]}, which is to be read", "choose an --out beside it")
     files = source.files()
     identity = {
         "settings": settings.model_dump(mode="json"),
@@ -98,8 +101,9 @@ def _stage_documents(source: FileSource, settings: CorpusSection, staged: Path, 
         NotWithdrawn(),
         LongEnough(settings.min_words),
         IsProse(settings.min_prose_ratio),
-        HasDate(),
     ]
+    if settings.split == "date":
+        steps.append(HasDate())
     documents = _documents(source, reject)
     for step in steps:
         documents = _documents_of(step.apply(documents), reject)

@@ -27,7 +27,7 @@ def first_held_out_month(months: Sequence[str], test_fraction: float) -> str:
             break
     if held_out == len(months):
         raise CorpusError(
-            f"{len(months)} documents from {len(counts)} month(s) leave none to train on when the newest are held out",
+            f"{len(months)} documents without duplicates, from {len(counts)} month(s), leave none to train on when the newest are held out",
             "give more papers, or set corpus.split = 'random'",
         )
     return month

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from astrollama.corpus.build import STAGE_NAME
 from astrollama.errors import RunError, UserInputError
+from astrollama.records import UNKNOWN
 from astrollama.runs import atomic_path, read_manifest
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def draw_stats(stats: Mapping[str, Any], out: Path) -> None:
         raise UserInputError(f"{out} has no suffix of a picture", "end it in .png, .svg or .pdf")
     figure = Figure(figsize=(11, 9), layout="constrained")
     grid = figure.subplots(3, 2)
-    years = {int(year): group for year, group in stats["by_year"].items()}
+    years = {int(year): group for year, group in stats["by_year"].items() if year != UNKNOWN}
     shown = dict(list(stats["by_category"].items())[:MAX_CATEGORIES_SHOWN])
     more = len(stats["by_category"]) - len(shown)
     plain = [name.replace("$", r"\$") for name in shown]  # a name is no mathematics
@@ -97,10 +98,10 @@ def _columns(corpus: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
                 f"{path} cannot be read ({error})", "it is damaged: delete that corpus and import it again"
             ) from error
         words.append(pc.list_value_length(pc.utf8_split_whitespace(table["text"])).to_numpy())
-        years.append(pc.utf8_slice_codeunits(table["date"], 0, 4).cast(pa.int32()).to_numpy())
+        years += [date[:4] or UNKNOWN for date in table["date"].to_pylist()]
         categories += table["primary_category"].to_pylist()
         splits += [split] * table.num_rows
-    return np.concatenate(words), np.concatenate(years), np.array(categories), np.array(splits)
+    return np.concatenate(words), np.array(years), np.array(categories), np.array(splits)
 
 
 def _groups(words_N: np.ndarray, keys_N: np.ndarray, order: Iterable[Any]) -> dict[str, dict[str, Any]]:

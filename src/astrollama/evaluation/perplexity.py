@@ -45,7 +45,7 @@ def measure_perplexity(
     """
     texts = [document.text for document in documents]
     scores = {"base": base.loglikelihood_rolling(texts), "adapted": adapted.loglikelihood_rolling(texts)}
-    years = [str(document.year) for document in documents]
+    years = [document.year for document in documents]
     categories = _largest_groups([document.primary_category for document in documents])
     metrics = _summary(scores, settings) | {
         "version": VERSION,

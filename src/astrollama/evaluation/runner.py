@@ -22,7 +22,7 @@ from astrollama.models.registry import TRAIN_STAGE
 from astrollama.provenance import hardware, versions
 from astrollama.recipe import EvaluateSection
 from astrollama.records import Document
-from astrollama.runs import MANIFEST, read_json, read_manifest, sha256_file, stage_directory, write_text
+from astrollama.runs import MANIFEST, read_json, read_manifest, stage_directory, verify_files, write_text
 from astrollama.tokens.shards import INDEX
 
 STAGE_NAME = "evaluation"
@@ -58,6 +58,7 @@ def evaluate(
     """
     tasks = _known(tasks)
     corpus_manifest = read_manifest(corpus, CORPUS_STAGE)
+    verify_files(corpus, corpus_manifest, ["test.parquet"])
     run = _training_run(Path(model))
     device = resolve_device(settings.device)
     adapted = load_model(model, device, base)
@@ -68,7 +69,7 @@ def evaluate(
     identity = {
         "model": adapted.digest,
         "base": base_model.digest,
-        "test.parquet": sha256_file(corpus / "test.parquet"),
+        "test.parquet": corpus_manifest["files"]["test.parquet"]["sha256"],
         "settings": settings.model_dump(mode="json", exclude={"device"}),
         "tokenizer": adapted.tokenizer.digest,
         "tasks": tasks,
@@ -132,7 +133,7 @@ def _run_tasks(
         _write_lines(out / "perplexity.jsonl", perplexity.samples)
         results |= {"num_tokens": perplexity.metrics["num_tokens"], "perplexity": perplexity.metrics}
     if "completion" in tasks:
-        say(f"continuing {settings.num_completions} abstracts with both models")
+        say("continuing abstracts with both models")
         completions = complete_documents(*systems, documents, settings)
         _write_lines(out / "completions.jsonl", completions)
         results["completions"] = completions

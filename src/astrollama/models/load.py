@@ -97,13 +97,20 @@ def save_adapter(model: Any, folder: Path, base_name: str, base_digest: str) -> 
 
 
 def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedModel:
-    record = read_json(found.path / BASE_RECORD) if (found.path / BASE_RECORD).is_file() else None
-    if record is None:
+    record = read_json(found.path / BASE_RECORD) if (found.path / BASE_RECORD).is_file() else {}
+    if not {"name", "digest"} <= record.keys():
         raise ModelError(
             f"{found.path} does not say which base its adapter belongs to",
-            f"only adapters with a {BASE_RECORD} are loaded",
+            f"only adapters whose {BASE_RECORD} has a name and a digest are loaded",
         )
-    on = load_model(base or record["name"], device)
+    try:
+        on = load_model(base or record["name"], device)
+    except ModelError as error:
+        if base is not None:
+            raise
+        raise ModelError(
+            f"the base of {found.name} cannot be loaded ({error.what})", "say with --base where it is now"
+        ) from error
     if on.digest != record["digest"]:
         raise ModelError(
             f"the adapter {found.name} was trained on {record['name']} ({record['digest'][:12]}…), not on {on.name} ({on.digest[:12]}…)",
@@ -114,7 +121,10 @@ def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedMo
         from peft import PeftModel, get_peft_model_state_dict
         from safetensors import safe_open
 
-        adapted = PeftModel.from_pretrained(on.model, found.path, is_trainable=False)
+        try:
+            adapted = PeftModel.from_pretrained(on.model, found.path, is_trainable=False)
+        except Exception as error:
+            raise _unloadable(found.path, error) from error
         with safe_open(found.path / ADAPTER_WEIGHTS, framework="pt") as file:
             odd = sorted(get_peft_model_state_dict(adapted).keys() ^ set(file.keys()))
     if odd:
@@ -139,12 +149,21 @@ def _load_causal_lm(folder: Path, device: str) -> Any:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelError(f"{folder} cannot be loaded ({error})", "fetch or save the model again") from error
+        except Exception as error:
+            raise _unloadable(folder, error) from error
     # transformers would draw what is missing at random and leave out what it does not know
     odd = [*sorted(info["missing_keys"]), *sorted(info["unexpected_keys"])]
     if odd:
         raise ModelError(
             f"the tensors of {folder} are not those of its config.json ({odd[0]})", "fetch or save the model again"
         )
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
+        raise ModelError(f"{folder} holds weights that are not finite", "fetch or save the model again")
     return model.to(device).eval()
+
+
+def _unloadable(folder: Path, error: Exception) -> ModelError:
+    reason = (
+        "shapes that are not those of its settings" if "size" in str(error) and "mismatch" in str(error) else str(error)
+    )
+    return ModelError(f"{folder} cannot be loaded ({reason[:200]})", "fetch or save the model again")

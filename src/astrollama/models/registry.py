@@ -30,6 +30,7 @@ from astrollama.runs import (
     read_manifest,
     sha256_file,
     stage_directory,
+    verify_files,
 )
 
 STAGE_NAME = "model"
@@ -167,7 +168,8 @@ def _converted_gguf(path: Path) -> Path:
 
 def _local_folder(path: Path) -> ModelFolder:
     name = str(path.resolve())
-    if (path / MANIFEST).is_file() and read_json(path / MANIFEST).get("stage") == TRAIN_STAGE:
+    if (path / MANIFEST).is_file() and (manifest := read_json(path / MANIFEST)).get("stage") == TRAIN_STAGE:
+        verify_files(path, manifest, [file for file in manifest["files"] if file.startswith(f"{WEIGHTS}/")])
         path = path / WEIGHTS
     elif (path / STAGE).is_file():
         raise ModelError(f"{path} is an unfinished run", "train it to its end first: astrollama train … --resume")
@@ -197,7 +199,7 @@ def _download(hub_id: str, revision: str, folder: Path) -> str:
     from astrollama.models.quiet import quiet_libraries
 
     # Its bases are whatever the hub's HTTP client calls its failures, which differs between versions.
-    failures = cast("tuple[type[Exception], ...]", (*HfHubHTTPError.__bases__, HfHubHTTPError, OSError))
+    failures = cast("tuple[type[Exception], ...]", (*HfHubHTTPError.__bases__, HfHubHTTPError, OSError, ValueError))
     try:
         with quiet_libraries():
             info = HfApi().model_info(hub_id, revision=revision, files_metadata=True, timeout=20)

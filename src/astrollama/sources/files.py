@@ -57,12 +57,16 @@ class FileSource:
         found: list[Path] = []
         for path in self.paths:
             if path.is_dir():
-                inside = [p for p in sorted(path.rglob("*")) if p.is_file() and _is_known(p)]
+                inside = [
+                    p for p in sorted(path.rglob("*")) if p.is_file() and _is_known(p) and not p.name.startswith(".")
+                ]
                 if not inside:
                     raise SourceError(f"{path} holds no file of papers", "give JSONL, JSONL.gz or Parquet files")
                 found += inside
-            elif path.exists():
+            elif path.is_file():
                 found.append(path)
+            elif path.exists():
+                raise SourceError(f"{path} is a pipe or a device", "write the papers to a file first")
             else:
                 raise SourceError(f"there is no file {path}", "check the path")
         return found

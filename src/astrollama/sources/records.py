@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from astrollama.records import TEXT_ID_PREFIX, Paper, date_of_arxiv_id, parse_date
+from astrollama.records import TEXT_ID_PREFIX, UNKNOWN, Paper, date_of_arxiv_id, parse_date
 
 _ARXIV_PREFIX = re.compile(r"arxiv:\s*", re.IGNORECASE)
 
@@ -30,7 +30,7 @@ def paper_from_record(record: Mapping[str, Any], origin: str) -> Paper:
     abstract = _text(record, "abstract")
     arxiv_id = _ARXIV_PREFIX.sub("", _text(record, "id", "arxiv_id") or "") or _id_of_text(abstract, origin)
     categories = _categories(record)
-    primary = _text(record, "primary", "primary_category") or (categories[0] if categories else "unknown")
+    primary = _text(record, "primary", "primary_category") or (categories[0] if categories else UNKNOWN)
     return Paper(
         arxiv_id=arxiv_id,
         title=_text(record, "title") or "",

@@ -16,7 +16,7 @@ from astrollama.corpus.build import STAGE_NAME as CORPUS_STAGE
 from astrollama.corpus.store import read_documents
 from astrollama.errors import RunError
 from astrollama.records import Document
-from astrollama.runs import StageDirectory, atomic_path, read_manifest, sha256_file, stage_directory
+from astrollama.runs import StageDirectory, atomic_path, read_manifest, stage_directory, verify_files
 from astrollama.tokens.tokenizer import DocumentTokenizer
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ def pack_corpus(corpus: Path, tokenizer: DocumentTokenizer, model_name: str, out
     Raises:
         RunError: `corpus` is no complete corpus, or `out` holds something else.
     """
-    read_manifest(corpus, CORPUS_STAGE)
+    manifest = read_manifest(corpus, CORPUS_STAGE)
+    verify_files(corpus, manifest, ["train.parquet"])
     identity = {
-        "train.parquet": sha256_file(corpus / "train.parquet"),
+        "train.parquet": manifest["files"]["train.parquet"]["sha256"],
         "tokenizer": tokenizer.digest,
     }
     num_shards = 1000  # more than disks hold: the names that a stopped run may have left
@@ -121,9 +122,7 @@ class TokenShards:
 
         manifest = read_manifest(path, STAGE_NAME)
         dtype = np.dtype(manifest["tokenizer"]["dtype"])
-        for name, record in manifest["files"].items():
-            if not (path / name).is_file() or (path / name).stat().st_size != record["bytes"]:
-                raise RunError(f"{path / name} is missing or damaged", "delete that directory and run pack again")
+        verify_files(path, manifest)
         try:
             table = pq.read_table(path / INDEX)
         except (pa.ArrowException, OSError) as error:

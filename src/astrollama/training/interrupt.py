@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first lets the step end and saves, the second ends at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first lets the step end and saves, the second ends at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from astrollama.console import say
+
+# Ctrl-C, a scheduler's wish, a lost connection; Windows knows no SIGHUP
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interruption:
@@ -19,7 +22,7 @@ class Interruption:
 
 @contextmanager
 def catch_interruptions() -> Iterator[Interruption]:
-    """Note SIGINT and SIGTERM within the block instead of being ended by them; a second one raises KeyboardInterrupt."""
+    """Note these signals within the block instead of being ended by them; a second one raises KeyboardInterrupt."""
     interruption = Interruption()
 
     def note(_number: int, _frame: FrameType | None) -> None:
@@ -28,7 +31,7 @@ def catch_interruptions() -> Iterator[Interruption]:
         interruption.requested = True
         say("stopping after this step; once more to stop at once, without saving")
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, note) for number in STOPPING}
     try:
         yield interruption
     finally:

@@ -63,7 +63,11 @@ def train(
     """
     prepared = prepare(recipe, tokens)
     stage = stage_directory(
-        out, TRAIN_STAGE, _identity(prepared), disposable=[METRICS, RECIPE, DOCUMENTS, MODEL], keeps=checkpoint.FOLDER
+        out,
+        TRAIN_STAGE,
+        run_identity(prepared),
+        disposable=[METRICS, RECIPE, DOCUMENTS, MODEL],
+        keeps=checkpoint.FOLDER,
     )
     try:
         with stage as directory:
@@ -107,7 +111,7 @@ def _train(prepared: Prepared, tokens: Path, stage: StageDirectory) -> dict[str,
     return manifest
 
 
-def _identity(prepared: Prepared) -> dict[str, Any]:
+def run_identity(prepared: Prepared) -> dict[str, Any]:
     """What makes two runs the same: base, tokens, and every setting that changes the result."""
     recipe, shards, base = prepared.recipe, prepared.shards, prepared.base
     sections = {"pack", "train"} | ({"lora"} if recipe.train.method == "lora" else set())

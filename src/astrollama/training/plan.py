@@ -6,14 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from astrollama.models.adapters import make_trainable
+from astrollama.models.registry import TRAIN_STAGE
 from astrollama.recipe import Budget, Recipe
+from astrollama.runs import stage_state
 from astrollama.tokens.packing import Packer
+from astrollama.training import checkpoint
+from astrollama.training.loop import run_identity
 from astrollama.training.prepare import prepare
 
 FLOAT32_BYTES = 4
+_STATES = {
+    "new": "a new run",
+    "unfinished": "an unfinished run, which --resume goes on with",
+    "complete": "this run, complete",
+}
 
 
-def make_plan(recipe: Recipe, tokens: Path) -> dict[str, Any]:
+def make_plan(recipe: Recipe, tokens: Path, out: Path) -> dict[str, Any]:
     """Check a recipe against its tokens and its base, and count what it would train on.
 
     Returns:
@@ -22,9 +31,11 @@ def make_plan(recipe: Recipe, tokens: Path) -> dict[str, Any]:
 
     Raises:
         AstroLlamaError: as `prepare`.
+        RunError: `out` holds something else.
     """
     prepared = prepare(recipe, tokens)
     recipe, shards, base = prepared.recipe, prepared.shards, prepared.base
+    state = stage_state(out, TRAIN_STAGE, run_identity(prepared), checkpoint.FOLDER)
     trainable = make_trainable(base, recipe.train.method, recipe.lora)
     parameters = sum(p.numel() for p in trainable.model.parameters())
     trained = sum(p.numel() for p in trainable.parameters().values())
@@ -32,6 +43,8 @@ def make_plan(recipe: Recipe, tokens: Path) -> dict[str, Any]:
     targets = int(shards.lengths_N.sum()) - (len(shards) if recipe.pack.attention == "document" else 1)
     budget = Budget.parse(recipe.train.budget)
     return {
+        "out": str(out),
+        "state": state,
         "base": base.name,
         "method": recipe.train.method,
         "device": recipe.train.device,
@@ -62,6 +75,7 @@ def describe_plan(plan: dict[str, Any]) -> str:
             f"batch       {plan['global_batch_tokens']:,} tokens a step, in {plan['gradient_accumulation_steps']} part(s)",
             f"budget      {plan['budget']}: {steps}",
             f"memory      {plan['state_bytes'] / 1e9:.2f} GB for weights, gradients and optimiser; activations come on top",
+            f"output      {plan['out']}: {_STATES[plan['state']]}",
             "nothing was written",
         ]
     )
