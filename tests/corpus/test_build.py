@@ -340,7 +340,7 @@ def test_an_output_inside_the_folder_that_is_read_is_refused(
     sample: list[Record], write_jsonl: Callable[..., Path]
 ) -> None:
     folder = write_jsonl(*sample[:20]).parent
-    with pytest.raises(UserInputError, match="lies inside .*, which is to be read: choose an --out beside it"):
+    with pytest.raises(UserInputError, match=r"lies inside .*, which is to be read: choose an --out beside it"):
         import_corpus(FileSource([folder]), CorpusSection(), folder / "corpus")
 
 
