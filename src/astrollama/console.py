@@ -39,13 +39,14 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def progress(description: str, total: float | None) -> Iterator[Progress]:
-    """Show progress towards `total` (None where it is not known beforehand)."""
+def progress(description: str, total: float | None, completed: float = 0.0) -> Iterator[Progress]:
+    """Show progress towards `total` (None where it is not known beforehand), `completed` of which is done already."""
+    status = _Status(description, total, completed)
     if sys.stderr.isatty():
-        with _live_bar(description, total) as bar:
+        with _live_bar(status) as bar:
             yield bar
     else:
-        yield _Lines(description, total)
+        yield _Lines(status)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None, every: int = 256) -> Iterator[T]:
@@ -68,7 +69,7 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def _live_bar(description: str, total: float | None) -> Iterator[Progress]:
+def _live_bar(status: _Status) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as RichProgress
@@ -78,26 +79,27 @@ def _live_bar(description: str, total: float | None) -> Iterator[Progress]:
     with RichProgress(
         line, BarColumn(bar_width=None), console=Console(stderr=True), transient=True, expand=True
     ) as bar:
-        yield _Bar(bar, bar.add_task("", total=total, line=description), _Status(description, total))
+        yield _Bar(bar, bar.add_task("", total=status.total, line=status.description), status)
 
 
 class _Status:
     """What a line says: how much, how long still, and a note."""
 
-    def __init__(self, description: str, total: float | None) -> None:
-        self._description = description
-        self._total = total
+    def __init__(self, description: str, total: float | None, completed: float) -> None:
+        self.description = description
+        self.total = total
+        self._before = completed
         self._started = time.monotonic()
 
     def line(self, completed: float, note: str) -> str:
         parts = [f"{completed:,.0f}"]
-        if self._total:
-            share = min(completed / self._total, 1.0)
-            parts = [f"{share:4.0%}"]
-            if share > 0:
+        if self.total:
+            parts = [f"{min(completed / self.total, 1.0):4.0%}"]
+            if completed > self._before:
                 elapsed = time.monotonic() - self._started
-                parts.append(f"{duration(elapsed * (1 - share) / share)} left")
-        return "  ".join([self._description, *parts, note]).rstrip()
+                left = max(self.total - completed, 0.0)
+                parts.append(f"{duration(elapsed * left / (completed - self._before))} left")
+        return "  ".join([self.description, *parts, note]).rstrip()
 
 
 class _Bar:
@@ -111,8 +113,8 @@ class _Bar:
 
 
 class _Lines:
-    def __init__(self, description: str, total: float | None) -> None:
-        self._status = _Status(description, total)
+    def __init__(self, status: _Status) -> None:
+        self._status = status
         self._printed = time.monotonic()
 
     def update(self, completed: float, note: str = "") -> None:

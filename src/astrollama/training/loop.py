@@ -139,7 +139,7 @@ def _run(recipe: Recipe, trainable: Trainable, shards: TokenShards, stage: Stage
 
     with (
         _metrics_file(stage.path / METRICS, position.step) as write_metrics,
-        progress("training", 1.0) as bar,
+        progress("training", 1.0, schedule.progress(position)) as bar,
         catch_interruptions() as interruption,
     ):
         clock = _Clock(position)

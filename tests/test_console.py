@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from astrollama import console
+from astrollama.console import duration, progress
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
+def test_durations_are_read_at_a_glance(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_what_was_done_before_does_not_shorten_the_estimate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    with progress("training", 1.0, completed=0.5) as bar:
+        now[0] += 30
+        bar.update(0.6, "loss 3.2")
+    assert capsys.readouterr().err == "training   60%  2 min 0 s left  loss 3.2\n"
+
+
+def test_lines_come_at_most_every_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    with progress("reading", None) as bar:
+        for count in range(1, 26):
+            now[0] += 1
+            bar.update(1000 * count)
+    assert capsys.readouterr().err == "reading  10,000\nreading  20,000\n"
