@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,9 +77,9 @@ def stage_directory(
 ) -> Iterator[StageDirectory]:
     """Open `path` for a stage, alone.
 
-    A run that stopped before its end starts over: what it wrote, the names in `disposable`, is removed, also at once
-    when it fails or is interrupted. A stage that can go on names in `keeps` the folder it goes on from: while that
-    folder is there, nothing is removed and the identity must be the same.
+    A run that stopped before its end starts over: what it wrote, the names or patterns in `disposable`, is removed, also
+    at once when it fails or is interrupted. A stage that can go on names in `keeps` the folder it goes on from: while
+    that folder is there, nothing is removed and the identity must be the same.
 
     Raises:
         RunError: `path` holds another run, foreign files, or another process is at work in it.
@@ -201,6 +202,12 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file atomically."""
+    with atomic_path(target) as partial:
+        shutil.copyfile(source, partial)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write a file or a folder to; it takes `path`'s place when the block ends well.
@@ -310,7 +317,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _remove_unfinished(path: Path, disposable: Collection[str]) -> None:
     for entry in path.iterdir():
-        if entry.name == STAGE or entry.name in disposable or entry.name.startswith(TEMPORARY_PREFIX):
+        if any(fnmatchcase(entry.name, pattern) for pattern in (STAGE, f"{TEMPORARY_PREFIX}*", *disposable)):
             _remove(entry)
 
 

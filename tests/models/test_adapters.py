@@ -6,6 +6,7 @@ import torch
 from astrollama.errors import ModelError, RecipeError
 from astrollama.models.adapters import make_trainable
 from astrollama.models.load import load_model
+from astrollama.models.registry import show_model
 from astrollama.recipe import LoraSection
 
 LORA = LoraSection(rank=4, alpha=8.0)
@@ -102,3 +103,10 @@ def test_a_base_that_has_moved_is_named(adapter: tuple[Path, torch.Tensor], tiny
     with pytest.raises(ModelError, match="there is no model"):
         load_model(str(adapter[0]))
     assert load_model(str(adapter[0]), base=str(tiny_model)).base_digest == record["digest"]
+
+
+def test_the_digest_that_is_shown_is_the_one_that_is_recorded(
+    adapter: tuple[Path, torch.Tensor], tiny_model: Path
+) -> None:
+    for folder in (adapter[0], tiny_model):
+        assert show_model(str(folder))["digest"] == load_model(str(folder)).digest

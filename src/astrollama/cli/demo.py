@@ -44,7 +44,7 @@ def demo(
     from astrollama.models.load import load_tokenizer
     from astrollama.models.registry import find_model
     from astrollama.recipe import load_recipe
-    from astrollama.runs import read_json, sha256_file, stage_directory
+    from astrollama.runs import copy_file, read_json, stage_directory
     from astrollama.sources.files import FileSource
     from astrollama.sources.sample import SAMPLE
     from astrollama.tokens.shards import pack_corpus
@@ -59,7 +59,7 @@ def demo(
     identity = {
         "recipe": resolved.model_dump(mode="json"),
         "on_error": on_error,
-        "inputs": [[path.name, sha256_file(path)] for path in source.files()],
+        "inputs": source.hashes,
     }
     with stage_directory(home, "demo", identity, disposable=REPORTS, keeps="corpus") as stage:
         if stage.state != "complete":
@@ -80,19 +80,9 @@ def demo(
             say("5/5  evaluation")
             evaluate(str(home / "run"), None, home / "corpus", home / "evaluation", resolved.evaluate, TASKS)
             for name in REPORTS:
-                _copy(home / "evaluation" / name, home / name)
+                copy_file(home / "evaluation" / name, home / name)
             stage.finish([*REPORTS], {})
     _print_end(read_json(home / "report.json"), home, json)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Put a report where it is easy to find."""
-    import shutil
-
-    from astrollama.runs import atomic_path
-
-    with atomic_path(target) as partial:
-        shutil.copyfile(source, partial)
 
 
 def _print_end(report: dict[str, Any], home: Path, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from astrollama.corpus.store import document_writer, read_documents
 from astrollama.errors import CorpusError, UserInputError
 from astrollama.recipe import CorpusSection
 from astrollama.records import Document, Dropped, Step
-from astrollama.runs import TEMPORARY_PREFIX, StageDirectory, read_manifest, sha256_file, stage_directory
+from astrollama.runs import TEMPORARY_PREFIX, StageDirectory, read_manifest, stage_directory
 from astrollama.sources.files import FileSource, Unreadable
 
 STAGE_NAME = "corpus"
@@ -40,15 +40,15 @@ def import_corpus(source: FileSource, settings: CorpusSection, out: Path) -> dic
         SourceError: a file, or with `source.on_error` = `stop` a record, cannot be read.
         CorpusError: too little is left to train on and to hold out.
         RunError: `out` holds something else.
+        UserInputError: `out` lies inside a folder that is to be read.
     """
     inside = [path for path in source.paths if path.is_dir() and out.resolve().is_relative_to(path.resolve())]
     if inside:
         raise UserInputError(f"{out} lies inside {inside[0]}, which is to be read", "choose an --out beside it")
-    files = source.files()
     identity = {
         "settings": settings.model_dump(mode="json"),
         "on_error": source.on_error,
-        "inputs": [[path.name, sha256_file(path)] for path in files],
+        "inputs": source.hashes,
     }
     with stage_directory(out, STAGE_NAME, identity, disposable=OUTPUTS) as stage:
         if stage.state == "complete":

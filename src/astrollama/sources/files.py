@@ -8,11 +8,13 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from astrollama.errors import SourceError
 from astrollama.records import Paper
+from astrollama.runs import sha256_file
 from astrollama.sources.records import MalformedRecordError, paper_from_record
 
 if TYPE_CHECKING:
@@ -70,6 +72,15 @@ class FileSource:
             else:
                 raise SourceError(f"there is no file {path}", "check the path")
         return found
+
+    @cached_property
+    def hashes(self) -> list[list[str]]:
+        """Name and SHA-256 of each file, computed once.
+
+        Raises:
+            SourceError: as `files`.
+        """
+        return [[path.name, sha256_file(path)] for path in self.files()]
 
     def papers(self) -> Iterator[Paper | Unreadable]:
         """Read every record of every file.

@@ -43,9 +43,7 @@ def pack_corpus(corpus: Path, tokenizer: DocumentTokenizer, model_name: str, out
         "train.parquet": manifest["files"]["train.parquet"]["sha256"],
         "tokenizer": tokenizer.digest,
     }
-    num_shards = 1000  # more than disks hold: the names that a stopped run may have left
-    outputs = [INDEX, *map(_shard_name, range(num_shards))]
-    with stage_directory(out, STAGE_NAME, identity, disposable=outputs) as stage:
+    with stage_directory(out, STAGE_NAME, identity, disposable=[INDEX, "tokens-*.bin"]) as stage:
         if stage.state == "complete":
             say(f"{out}: the tokens are already there")
             return read_manifest(out, STAGE_NAME)

@@ -22,7 +22,7 @@ from astrollama.models.loss import summed_nll
 from astrollama.models.registry import TRAIN_STAGE
 from astrollama.models.registry import WEIGHTS as MODEL
 from astrollama.recipe import Budget, Recipe
-from astrollama.runs import StageDirectory, atomic_path, read_manifest, stage_directory, write_text
+from astrollama.runs import StageDirectory, copy_file, read_manifest, stage_directory, write_text
 from astrollama.tokens.packing import NO_TARGET, Packer, Piece
 from astrollama.tokens.shards import INDEX, TokenShards
 from astrollama.training import checkpoint
@@ -96,8 +96,7 @@ def _train(prepared: Prepared, tokens: Path, stage: StageDirectory) -> dict[str,
     trainable = make_trainable(base, recipe.train.method, recipe.lora)
     position = _run(recipe, trainable, prepared.shards, stage)
     trainable.save(out / MODEL)
-    with atomic_path(out / DOCUMENTS) as partial:
-        shutil.copyfile(tokens / DOCUMENTS, partial)
+    copy_file(tokens / DOCUMENTS, out / DOCUMENTS)
     manifest = stage.finish(
         [RECIPE, METRICS, DOCUMENTS, *(str(p.relative_to(out)) for p in sorted((out / MODEL).iterdir()))],
         _counts(position, trainable),
