@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from astrollama.corpus.build import import_corpus
-from astrollama.recipe import CorpusSection, Recipe, load_recipe
+from astrollama.recipe import Recipe, load_recipe
+from astrollama.sections import CorpusSection
 from astrollama.sources.files import FileSource
 from astrollama.sources.sample import SAMPLE
 

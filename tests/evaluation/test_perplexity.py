@@ -7,8 +7,8 @@ import pytest
 from astrollama.backends.base import TextLikelihood
 from astrollama.corpus.store import read_documents
 from astrollama.evaluation.perplexity import measure_perplexity
-from astrollama.recipe import EvaluateSection
 from astrollama.records import Document
+from astrollama.sections import EvaluateSection
 
 SETTINGS = EvaluateSection(num_resamples=500)
 

@@ -7,7 +7,7 @@ from astrollama.errors import ModelError, RecipeError
 from astrollama.models.adapters import make_trainable
 from astrollama.models.load import load_model
 from astrollama.models.registry import show_model
-from astrollama.recipe import LoraSection
+from astrollama.sections import LoraSection
 
 LORA = LoraSection(rank=4, alpha=8.0)
 TOKENS = torch.arange(2, 30)[None]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from astrollama.models.load import load_tokenizer
-from astrollama.recipe import Budget, TrainSection
+from astrollama.sections import Budget, TrainSection
 from astrollama.tokens.packing import Packer
 from astrollama.tokens.shards import TokenShards, pack_corpus
 from astrollama.training.schedule import Position, Schedule, learning_rate

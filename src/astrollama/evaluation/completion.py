@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from astrollama.backends.base import LanguageModel
-from astrollama.recipe import EvaluateSection
 from astrollama.records import Document
+from astrollama.sections import EvaluateSection
 
 VERSION = 1
 PROMPT_WORDS = 25

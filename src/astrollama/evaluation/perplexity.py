@@ -17,8 +17,8 @@ import numpy as np
 
 from astrollama.backends.base import LanguageModel, TextLikelihood
 from astrollama.evaluation.intervals import bootstrap_sums, interval_95
-from astrollama.recipe import EvaluateSection
 from astrollama.records import Document
+from astrollama.sections import EvaluateSection
 
 VERSION = 1
 PRIMARY_METRIC = "relative_reduction"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from astrollama.corpus.stats import plain_name
+from astrollama.corpus.plots import plain_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

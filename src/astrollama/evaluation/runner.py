@@ -20,9 +20,9 @@ from astrollama.evaluation.report import REPORT_HTML, REPORT_JSON, write_report
 from astrollama.models.load import LoadedModel, load_model, resolve_device
 from astrollama.models.registry import TRAIN_STAGE
 from astrollama.provenance import hardware, versions
-from astrollama.recipe import EvaluateSection
 from astrollama.records import Document
 from astrollama.runs import MANIFEST, read_json, read_manifest, stage_directory, verify_files, write_text
+from astrollama.sections import EvaluateSection
 from astrollama.tokens.shards import INDEX
 
 STAGE_NAME = "evaluation"

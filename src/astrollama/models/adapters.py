@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from astrollama.errors import ModelError, RecipeError
 from astrollama.models.load import LoadedModel, save_adapter
 from astrollama.models.quiet import quiet_libraries
-from astrollama.recipe import LoraSection
 from astrollama.runs import atomic_path
+from astrollama.sections import LoraSection
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,8 +10,8 @@ from astrollama.errors import ModelError, UserInputError
 from astrollama.models.folder import ADAPTER_WEIGHTS, BASE_RECORD, adapter_digest, weights_digest
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import ModelFolder, find_model
-from astrollama.recipe import Device
 from astrollama.runs import read_json, write_json
+from astrollama.sections import Device
 from astrollama.tokens.tokenizer import DocumentTokenizer
 
 

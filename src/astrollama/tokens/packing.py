@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from astrollama.recipe import Attention
+from astrollama.sections import Attention
 from astrollama.tokens.shards import TokenShards
 
 if TYPE_CHECKING:

@@ -31,7 +31,9 @@ def catch_interruptions() -> Iterator[Interruption]:
         interruption.requested = True
         say("stopping after this step; once more to stop at once, without saving")
 
-    previous = {number: signal.signal(number, note) for number in STOPPING}
+    # what is ignored stays so: nohup means that a lost connection stops nothing
+    heeded = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, note) for number in heeded}
     try:
         yield interruption
     finally:

@@ -21,8 +21,9 @@ from astrollama.models.forward import hidden_states
 from astrollama.models.loss import summed_nll
 from astrollama.models.registry import TRAIN_STAGE
 from astrollama.models.registry import WEIGHTS as MODEL
-from astrollama.recipe import Budget, Recipe
+from astrollama.recipe import Recipe
 from astrollama.runs import StageDirectory, copy_file, read_manifest, stage_directory, write_text
+from astrollama.sections import Budget
 from astrollama.tokens.packing import NO_TARGET, Packer, Piece
 from astrollama.tokens.shards import INDEX, TokenShards
 from astrollama.training import checkpoint

@@ -7,8 +7,9 @@ from typing import Any
 
 from astrollama.models.adapters import make_trainable
 from astrollama.models.registry import TRAIN_STAGE
-from astrollama.recipe import Budget, Recipe
+from astrollama.recipe import Recipe
 from astrollama.runs import stage_state
+from astrollama.sections import Budget
 from astrollama.tokens.packing import Packer
 from astrollama.training import checkpoint
 from astrollama.training.loop import run_identity

@@ -10,7 +10,8 @@ from typing import Any
 from astrollama.console import warn
 from astrollama.errors import AstroLlamaError, RecipeError, RunError
 from astrollama.models.load import LoadedModel, load_model, resolve_device
-from astrollama.recipe import LoraSection, Recipe
+from astrollama.recipe import Recipe
+from astrollama.sections import LoraSection
 from astrollama.tokens.shards import TokenShards
 from astrollama.training import checkpoint
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from astrollama.recipe import Budget, TrainSection
+from astrollama.sections import Budget, TrainSection
 from astrollama.tokens.packing import Packer, Piece
 
 
