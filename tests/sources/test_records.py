@@ -79,3 +79,17 @@ def test_a_field_of_an_impossible_type_is_named(record: dict[str, Any], message:
 def test_a_version_with_an_impossible_year_is_no_crash() -> None:
     versions = [{"version": "v1", "created": "Mon, 2 Apr 99999999999999999999 19:18:42 GMT"}]
     assert paper_from_record({"id": "0804.0001", "versions": versions}, "papers.jsonl:1").date == "2008-04"
+
+
+def test_the_text_may_stand_in_another_field_which_then_names_the_mistake() -> None:
+    record = {"id": "a", "abstract": "short", "text": " long "}
+    assert paper_from_record(record, "x:1").abstract == "short"
+    assert paper_from_record(record, "x:1", "text").abstract == "long"
+    assert paper_from_record(record, "x:1", "body").abstract is None
+    with pytest.raises(MalformedRecordError, match="text is float, not text"):
+        paper_from_record({"text": 1.5}, "x:1", "text")
+
+
+@pytest.mark.parametrize("value", [["2007-03-31"], {"day": "2007-03-31"}, 2007.25, True, [[[[]]]]])
+def test_what_is_no_text_is_no_date(value: object) -> None:
+    assert paper_from_record({"date": value, "versions": [{"created": value}]}, "x:1").date == ""

@@ -1,42 +1,44 @@
-"""Papers from files: JSONL, plain or gzipped, the arXiv metadata snapshot, and Parquet; streamed, in bounded memory."""
+"""Papers from files: JSONL, the arXiv metadata snapshot, BibTeX, Parquet and Arrow; streamed, in bounded memory."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import Literal
 
 from astrollama.errors import SourceError
 from astrollama.records import Paper
 from astrollama.runs import sha256_file
-from astrollama.sources.records import MalformedRecordError, paper_from_record
+from astrollama.sources.bibtex import read_bibtex
+from astrollama.sources.folders import paper_files
+from astrollama.sources.json_lines import read_json_lines
+from astrollama.sources.lines import text_name, uncompressed_name
+from astrollama.sources.records import (
+    DEFAULT_TEXT_FIELD,
+    BrokenRecord,
+    MalformedRecordError,
+    PassedOver,
+    Record,
+    Unreadable,
+    paper_from_record,
+)
+from astrollama.sources.tables import ARROW_FILE_MAGIC, PARQUET_MAGIC, read_arrow, read_parquet
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+__all__ = ["FileSource", "OnError", "PassedOver", "Unreadable"]
 
 OnError = Literal["stop", "skip"]
+# for the first so many records of a file it yields None, and then each as it stands
+Reader = Callable[[Path, int], Iterator[Record | BrokenRecord | None]]
 
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
-_GZIP_MAGIC = b"\x1f\x8b"
-_PARQUET_MAGIC = b"PAR1"
-_PARQUET_BATCH_ROWS = 1024
+_BIBTEX_SUFFIX = ".bib"
+_TABLE_SUFFIXES = (".parquet", ".arrow")
+_KNOWN = "JSONL, JSONL.gz, BibTeX, Arrow or Parquet"
 _SKIP_FIX = "mend it, or give --on-error skip to leave such records out and keep them in rejected.parquet"
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A record that no paper could be made of: where it stands, why, and what it held."""
-
-    origin: str
-    reason: str
-    detail: str
-    content: str
 
 
 @dataclass(frozen=True)
@@ -45,26 +47,25 @@ class FileSource:
 
     Attributes:
         on_error: whether a record that cannot be read stops the reading or is yielded as `Unreadable`.
+        text_field: the field of a record that holds its text, which becomes `Paper.abstract`.
+        categories: archives (`astro-ph`) and categories (`astro-ph.GA`) of which a paper must have one; empty: all.
     """
 
     paths: Sequence[Path]
     on_error: OnError = "stop"
+    text_field: str = DEFAULT_TEXT_FIELD
+    categories: tuple[str, ...] = ()
 
     def files(self) -> list[Path]:
         """The files to read.
 
         Raises:
-            SourceError: a path is missing, or a folder holds nothing that can be read.
+            SourceError: a path is missing, or a folder holds nothing that can be read, or an unfinished run.
         """
         found: list[Path] = []
         for path in self.paths:
             if path.is_dir():
-                inside = [
-                    p for p in sorted(path.rglob("*")) if p.is_file() and _is_known(p) and not p.name.startswith(".")
-                ]
-                if not inside:
-                    raise SourceError(f"{path} holds no file of papers", "give JSONL, JSONL.gz or Parquet files")
-                found += inside
+                found += _files_in(path)
             elif path.is_file():
                 found.append(path)
             elif path.exists():
@@ -82,8 +83,12 @@ class FileSource:
         """
         return [[path.name, sha256_file(path)] for path in self.files()]
 
-    def papers(self) -> Iterator[Paper | Unreadable]:
+    def papers(self, skip: int = 0) -> Iterator[Paper | Unreadable | PassedOver]:
         """Read every record of every file.
+
+        Args:
+            skip: how many items were taken at an earlier reading of the same files. They are passed over, most of them
+                unread and unchecked, and what follows is what followed them then.
 
         Raises:
             SourceError: a file is empty, damaged or of an unknown format, or, with `on_error` = `stop`, a record is.
@@ -91,117 +96,76 @@ class FileSource:
         files = self.files()
         folder = Path(os.path.commonpath([path.parent for path in files]))
         for path in files:
+            num_records = 0
+            # the name alone is enough to find a record, but for files of one name in several folders
+            label = str(path.relative_to(folder))
             try:
-                # the name alone is enough to find a record, but for files of one name in several folders
-                yield from self._papers_of(path, str(path.relative_to(folder)))
+                for num_records, record in enumerate(self._reader(path)(path, skip), start=1):  # noqa: B007
+                    if record is not None:
+                        yield self._item(record, path, label)
             except OSError as error:
                 raise SourceError(f"{path} cannot be read ({error.strerror or error})", "check the file") from error
+            if num_records == 0:
+                raise SourceError(f"{path} holds no records", "give a file with at least one paper")
+            skip = max(skip - num_records, 0)
 
-    def _papers_of(self, path: Path, label: str) -> Iterator[Paper | Unreadable]:
+    def _reader(self, path: Path) -> Reader:
         with path.open("rb") as file:
-            magic = file.read(4)
-        if not magic:
+            start = file.read(len(ARROW_FILE_MAGIC))
+        if not start:
             raise SourceError(f"{path} is empty", "give a file with at least one paper")
-        if magic == _PARQUET_MAGIC:
-            records = self._parquet_papers(path, label)
-        elif path.name.lower().removesuffix(".gz").endswith(_JSON_SUFFIXES):
-            records = self._json_papers(path, label, compressed=magic.startswith(_GZIP_MAGIC))
+        if start.startswith(PARQUET_MAGIC):
+            return partial(read_parquet, text_field=self.text_field)
+        name = text_name(path)
+        if start == ARROW_FILE_MAGIC or name.endswith(".arrow"):
+            return partial(read_arrow, text_field=self.text_field)
+        if name.endswith(_JSON_SUFFIXES):
+            return read_json_lines
+        if name.endswith(_BIBTEX_SUFFIX):
+            return partial(read_bibtex, text_field=self.text_field)
+        raise SourceError(f"{path} is of an unknown format", f"give {_KNOWN}")
+
+    def _item(self, record: Record | BrokenRecord, path: Path, label: str) -> Paper | Unreadable | PassedOver:
+        origin = f"{label}:{record.number}"
+        if isinstance(record, BrokenRecord):
+            broken = record
         else:
-            raise SourceError(
-                f"{path} is of an unknown format",
-                "give JSONL, JSONL.gz, the arXiv metadata snapshot (.json) or Parquet",
-            )
-        num_records = 0
-        for num_records, record in enumerate(records, start=1):  # noqa: B007
-            yield record
-        if num_records == 0:
-            raise SourceError(f"{path} holds no records", "give a file with at least one paper")
-
-    def _json_papers(self, path: Path, label: str, *, compressed: bool) -> Iterator[Paper | Unreadable]:
-        number = 0
-        try:
-            with gzip.open(path, "rb") if compressed else path.open("rb") as file:
-                for number, line in _numbered_lines(file):
-                    yield self._json_paper(path, label, number, line)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise SourceError(
-                f"{path} is a damaged gzip file after line {number} ({error})", "fetch or compress it again"
-            ) from error
-
-    def _json_paper(self, path: Path, label: str, number: int, line: bytes) -> Paper | Unreadable:
-        origin = f"{label}:{number}"
-        try:
-            record = json.loads(line.decode("utf-8").strip())
-            if isinstance(record, list) and number == 1 and any(isinstance(item, dict) for item in record):
-                raise SourceError(f"{path} is one JSON array", "write one record a line, for example with jq -c '.[]'")
-            if not isinstance(record, dict):
-                return self._unreadable(
-                    path, label, number, "not_a_record", f"{type(record).__name__} instead of an object", line
-                )
-            return paper_from_record(record, origin)
-        except UnicodeDecodeError as error:
-            return self._unreadable(
-                path, label, number, "not_utf8", f"byte 0x{line[error.start]:02x} at column {error.start + 1}", line
-            )
-        except MalformedRecordError as error:
-            return self._unreadable(path, label, number, "malformed_record", str(error), line)
-        except (ValueError, RecursionError) as error:
-            if number == 1 and line.strip() in (b"[", b"{"):
-                raise SourceError(
-                    f"{path} is one JSON value over many lines", "write one record a line, for example with jq -c '.[]'"
-                ) from None
-            detail = (getattr(error, "msg", None) or str(error)).removesuffix(" at")
-            return self._unreadable(
-                path, label, number, "broken_json", f"{detail} at column {getattr(error, 'colno', 1)}", line
-            )
-
-    def _parquet_papers(self, path: Path, label: str) -> Iterator[Paper | Unreadable]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            with pq.ParquetFile(path) as file:
-                if "abstract" not in file.schema_arrow.names:
-                    columns = ", ".join(file.schema_arrow.names)
-                    raise SourceError(
-                        f"{path} has no column 'abstract' but {columns}", "rename the column that holds the abstracts"
-                    )
-                number = 0
-                for batch in file.iter_batches(batch_size=_PARQUET_BATCH_ROWS):
-                    for record in _plain_dates(batch).to_pylist():
-                        number += 1
-                        try:
-                            yield paper_from_record(record, f"{label}:{number}")
-                        except MalformedRecordError as error:
-                            content = json.dumps(record, default=str, ensure_ascii=False).encode()
-                            yield self._unreadable(path, label, number, "malformed_record", str(error), content)
-        except (pa.ArrowException, UnicodeDecodeError) as error:
-            raise SourceError(f"{path} is a damaged Parquet file ({error})", "fetch or write it again") from error
-
-    def _unreadable(self, path: Path, label: str, number: int, reason: str, detail: str, content: bytes) -> Unreadable:
+            try:
+                paper = paper_from_record(record.fields, origin, self.text_field)
+            except MalformedRecordError as error:
+                broken = BrokenRecord(record.number, "malformed_record", str(error), _content(record))
+            else:
+                return paper if self._takes(paper) else PassedOver(origin)
         if self.on_error == "stop":
-            raise SourceError(f"{path}, record {number}: {reason.replace('_', ' ')} ({detail})", _SKIP_FIX)
-        return Unreadable(f"{label}:{number}", reason, detail, content.decode("utf-8", "backslashreplace").rstrip("\n"))
+            unit = "line" if text_name(path).endswith(_BIBTEX_SUFFIX) else "record"
+            reason = broken.reason.replace("_", " ")
+            raise SourceError(f"{path}, {unit} {broken.number}: {reason} ({broken.detail})", _SKIP_FIX)
+        content = broken.content.decode("utf-8", "backslashreplace").rstrip("\n")
+        return Unreadable(origin, broken.reason, broken.detail, content)
+
+    def _takes(self, paper: Paper) -> bool:
+        if not self.categories:
+            return True
+        own = {paper.primary_category, *paper.categories}
+        return any(name in self.categories or name.partition(".")[0] in self.categories for name in own)
 
 
-def _plain_dates(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Dates and time stamps as text: Arrow's reach further than Python's."""
-    import pyarrow as pa
-
-    fields = [
-        pa.field(field.name, pa.string()) if pa.types.is_temporal(field.type) else field for field in batch.schema
-    ]
-    return batch.cast(pa.schema(fields))
+def _files_in(folder: Path) -> list[Path]:
+    try:
+        found = paper_files(folder, _is_known)
+    except OSError as error:
+        raise SourceError(f"{folder} cannot be read ({error.strerror or error})", "check the folder") from error
+    if not found:
+        raise SourceError(f"{folder} holds no file of papers", f"give {_KNOWN}")
+    return found
 
 
 def _is_known(path: Path) -> bool:
-    name = path.name.lower()
-    return name.removesuffix(".gz").endswith(_JSON_SUFFIXES) or name.endswith(".parquet")
+    name = uncompressed_name(path)
+    return name.endswith((*_JSON_SUFFIXES, _BIBTEX_SUFFIX)) or path.suffix.lower() in _TABLE_SUFFIXES
 
 
-def _numbered_lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[int, bytes]]:
-    """Lines that hold anything, with their numbers in the file; a byte order mark is no part of the first."""
-    for number, line in enumerate(file, start=1):
-        text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-        if text.strip():
-            yield number, text
+def _content(record: Record) -> bytes:
+    if record.content is not None:
+        return record.content
+    return json.dumps(record.fields, default=str, ensure_ascii=False).encode("utf-8", "surrogatepass")

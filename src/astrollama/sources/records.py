@@ -9,41 +9,109 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from astrollama.records import TEXT_ID_PREFIX, UNKNOWN, Paper, date_of_arxiv_id, parse_date
 
+DEFAULT_TEXT_FIELD = "abstract"
+# every field that is read, apart from the one that holds the text
+FIELDS = (
+    "id",
+    "arxiv_id",
+    "title",
+    "categories",
+    "primary",
+    "primary_category",
+    "date",
+    "versions",
+    "update_date",
+    "licence",
+    "license",
+)
+
 _ARXIV_PREFIX = re.compile(r"arxiv:\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as its file holds it.
+
+    Attributes:
+        number: the line or the row where it stands, from 1.
+        content: its text in the file; None in a format that is no text.
+    """
+
+    number: int
+    fields: Mapping[str, Any]
+    content: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRecord:
+    """A piece of a file that should be a record and is none: where it stands, why, and its text or the start of it."""
+
+    number: int
+    reason: str
+    detail: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that no paper could be made of: where it stands, why, and what it held."""
+
+    origin: str
+    reason: str
+    detail: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A record that can be read and is no part of the source, for it belongs to other categories: where it stands."""
+
+    origin: str
 
 
 class MalformedRecordError(ValueError):
     """A record's field has a type that it cannot have; the message says which."""
 
 
-def paper_from_record(record: Mapping[str, Any], origin: str) -> Paper:
+def paper_from_record(record: Mapping[str, Any], origin: str, text_field: str = DEFAULT_TEXT_FIELD) -> Paper:
     """The paper that a record describes; fields that it lacks are empty.
+
+    Args:
+        record: the fields by name.
+        origin: where the record stands.
+        text_field: the field that holds the text, which becomes `Paper.abstract`.
 
     Raises:
         MalformedRecordError: a field is neither text nor what stands for it.
     """
-    abstract = _text(record, "abstract")
-    arxiv_id = _ARXIV_PREFIX.sub("", _text(record, "id", "arxiv_id") or "") or _id_of_text(abstract, origin)
+    text = record.get(text_field)
+    if text is not None and not isinstance(text, str):
+        raise MalformedRecordError(f"{text_field} is {type(text).__name__}, not text")
+    abstract = None if text is None else text.strip()
+    arxiv_id = _ARXIV_PREFIX.sub("", _text(record, "id", "arxiv_id")) or _id_of_text(abstract, origin)
     categories = _categories(record)
     primary = _text(record, "primary", "primary_category") or (categories[0] if categories else UNKNOWN)
     return Paper(
         arxiv_id=arxiv_id,
-        title=_text(record, "title") or "",
+        title=_text(record, "title"),
         abstract=abstract,
         categories=categories or (primary,),
         primary_category=primary,
         date=_date(record, arxiv_id),
-        licence=_text(record, "licence", "license") or "",
+        licence=_text(record, "licence", "license"),
         origin=origin,
     )
 
 
-def _text(record: Mapping[str, Any], *names: str) -> str | None:
+def _text(record: Mapping[str, Any], *names: str) -> str:
+    """The first of the fields that is there; "" where none is."""
     for name in names:
         value = record.get(name)
         if value is None:
@@ -52,10 +120,8 @@ def _text(record: Mapping[str, Any], *names: str) -> str | None:
             raise MalformedRecordError(f"{name} is {type(value).__name__}, not text")
         if isinstance(value, float):
             raise MalformedRecordError(f"{name} is the number {value}: write it as text, for numbers lose their zeros")
-        if name == "abstract" and not isinstance(value, str):
-            raise MalformedRecordError(f"abstract is {type(value).__name__}, not text")
         return str(value).strip()
-    return None
+    return ""
 
 
 def _categories(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -81,17 +147,25 @@ def _date(record: Mapping[str, Any], arxiv_id: str) -> str:
     `update_date` of the snapshot is the day of the last revision, so it comes last.
     """
     return (
-        parse_date(record.get("date"))
+        _written_date(record.get("date"))
         or _first_version_date(record.get("versions"))
         or date_of_arxiv_id(arxiv_id)
-        or parse_date(record.get("update_date"))
+        or _written_date(record.get("update_date"))
     )
+
+
+def _written_date(value: object) -> str:
+    # lists and objects are no dates, and printing them, as `parse_date` does, can go too deep
+    return parse_date(value) if isinstance(value, str | date) else ""
 
 
 def _first_version_date(versions: object) -> str:
     if not isinstance(versions, list) or not versions or not isinstance(versions[0], Mapping):
         return ""
+    created = versions[0].get("created")
+    if not isinstance(created, str):
+        return ""
     try:
-        return parsedate_to_datetime(str(versions[0].get("created"))).date().isoformat()
+        return parsedate_to_datetime(created).date().isoformat()
     except (ValueError, OverflowError):
         return ""
