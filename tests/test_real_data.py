@@ -14,7 +14,7 @@ from astrollama.corpus.build import import_corpus
 from astrollama.corpus.clean import repair
 from astrollama.corpus.store import read_documents
 from astrollama.models.load import load_tokenizer
-from astrollama.recipe import CorpusSection
+from astrollama.sections import CorpusSection
 from astrollama.sources.files import FileSource
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -39,20 +39,29 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def progress(description: str, total: float | None, completed: float = 0.0) -> Iterator[Progress]:
-    """Show progress towards `total` (None where it is not known beforehand), `completed` of which is done already."""
+def progress(
+    description: str, total: float | None, completed: float = 0.0, *, shown: bool = True
+) -> Iterator[Progress]:
+    """Show progress towards `total` (None where it is not known beforehand), `completed` of which is done already.
+
+    Of several processes that work on one thing, one shows it.
+    """
     status = _Status(description, total, completed)
-    if sys.stderr.isatty():
+    if not shown:
+        yield _Nothing()
+    elif sys.stderr.isatty():
         with _live_bar(status) as bar:
             yield bar
     else:
         yield _Lines(status)
 
 
-def track(items: Iterable[T], description: str, total: int | None = None, every: int = 256) -> Iterator[T]:
-    """Yield `items`, showing how many have gone by."""
-    with progress(description, total) as bar:
-        for count, item in enumerate(items, start=1):
+def track(
+    items: Iterable[T], description: str, total: int | None = None, every: int = 256, completed: int = 0
+) -> Iterator[T]:
+    """Yield `items`, showing how many have gone by, `completed` of them before."""
+    with progress(description, total, completed) as bar:
+        for count, item in enumerate(items, start=completed + 1):
             yield item
             if count % every == 0 or count == total:
                 bar.update(count)
@@ -110,6 +119,11 @@ class _Bar:
 
     def update(self, completed: float, note: str = "") -> None:
         self._bar.update(self._task, completed=completed, line=self._status.line(completed, note))
+
+
+class _Nothing:
+    def update(self, completed: float, note: str = "") -> None:
+        pass
 
 
 class _Lines:

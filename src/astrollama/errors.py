@@ -14,6 +14,8 @@
 Each message is one line: what failed, with which value, and what to do about it. Mistakes of ours are `assert`s.
 """
 
+from typing import Self
+
 
 class AstroLlamaError(Exception):
     """Something failed for a reason that can be told in one line.
@@ -29,6 +31,10 @@ class AstroLlamaError(Exception):
         self.what = " ".join(what.split())
         self.fix = " ".join(fix.split())
         super().__init__(f"{self.what}: {self.fix}")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        """Cross from one process to another whole."""
+        return type(self), (self.what, self.fix)
 
 
 class UserInputError(AstroLlamaError):

@@ -10,6 +10,11 @@ from typing import Any
 from astrollama import __version__
 
 
+def command() -> list[str]:
+    """The command that runs, with the program's bare name."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
 def versions() -> dict[str, str | None]:
     """The versions of what can change a number: ourselves (with the git commit in a checkout), Python and the libraries."""
     from importlib.metadata import PackageNotFoundError, version

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from astrollama.errors import AstroLlamaError, RunError
-from astrollama.provenance import hardware, versions
+from astrollama.provenance import command, hardware, versions
 
 MANIFEST = "manifest.json"
 STAGE = "stage.json"
@@ -48,6 +47,10 @@ class StageDirectory:
     state: State
     started: float = field(default_factory=time.monotonic)
 
+    def records(self, files: list[str]) -> dict[str, Json]:
+        """Size and SHA-256 of files, by their path relative to the directory."""
+        return {name: _file_record(self.path / name) for name in files}
+
     def finish(self, files: list[str], counts: Mapping[str, Json], **more: Json) -> dict[str, Json]:
         """Write the manifest, which makes the directory complete; `files` are paths relative to it.
 
@@ -57,13 +60,13 @@ class StageDirectory:
         manifest = {
             "stage": self.stage,
             "identity": dict(self.identity),
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "command": command(),
             "versions": versions(),
             "hardware": hardware(),
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - self.started, 1),
             "counts": dict(counts),
-            "files": {name: _file_record(self.path / name) for name in files},
+            "files": self.records(files),
             **more,
         }
         write_json(self.path / MANIFEST, manifest)

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from astrollama.corpus.build import OUTPUTS, import_corpus
+from astrollama.corpus.split import SPLITS
 from astrollama.corpus.stats import corpus_stats, draw_stats
 from astrollama.corpus.store import read_documents
 from astrollama.errors import CorpusError, RunError, SourceError, UserInputError
-from astrollama.recipe import CorpusSection
 from astrollama.records import Document
 from astrollama.runs import read_manifest
+from astrollama.sections import CorpusSection
 from astrollama.sources.files import FileSource, OnError
 from astrollama.sources.sample import SAMPLE
 
@@ -83,12 +84,12 @@ def rejected(corpus: Path) -> list[Record]:
 
 
 def test_every_record_stands_in_exactly_one_place(messy: list[Record | bytes], messy_corpus: Path) -> None:
-    kept = [own.origin for split in ("train", "test") for own in documents(messy_corpus, split)]
+    kept = [own.origin for split in SPLITS for own in documents(messy_corpus, split)]
     origins = kept + [row["origin"] for row in rejected(messy_corpus)]
     assert Counter(origins) == Counter(f"papers.jsonl:{n}" for n in range(1, len(messy) + 2))
     counts = read_manifest(messy_corpus, "corpus")["counts"]
-    assert counts["records"] == len(messy) + 1 == counts["train"] + counts["test"] + sum(counts["rejected"].values())
-    assert counts["train"] + counts["test"] == len(kept) == 41
+    assert counts["records"] == len(messy) + 1 == len(kept) + sum(counts["rejected"].values())
+    assert sum(counts[split] for split in SPLITS) == len(kept) == 41
     assert counts["rejected"] == Counter(row["reason"] for row in rejected(messy_corpus))
 
 
@@ -132,14 +133,17 @@ def test_lines_that_cannot_be_read_are_kept_as_they_are(messy_corpus: Path) -> N
 
 def test_the_newest_months_are_held_out_and_no_month_is_on_both_sides(sample_corpus: Path) -> None:
     train = {own.date[:7] for own in documents(sample_corpus, "train")}
+    validation = {own.date[:7] for own in documents(sample_corpus, "validation")}
     test = {own.date[:7] for own in documents(sample_corpus, "test")}
     manifest = read_manifest(sample_corpus, "corpus")
-    assert max(train) < min(test) == manifest["split"]["held_out_from"]
+    assert max(train) < min(validation) == manifest["split"]["validation_from"]
+    assert max(validation) < min(test) == manifest["split"]["held_out_from"]
     assert manifest["counts"]["test"] >= 0.15 * 240
+    assert manifest["counts"]["validation"] >= 0.02 * 240
 
 
 def test_the_documents_are_the_records(sample: list[Record], sample_corpus: Path) -> None:
-    found = {own.id: own for split in ("train", "test") for own in documents(sample_corpus, split)}
+    found = {own.id: own for split in SPLITS for own in documents(sample_corpus, split)}
     assert len(found) == 240
     for record in sample:
         own = found[record["id"]]
@@ -147,7 +151,7 @@ def test_the_documents_are_the_records(sample: list[Record], sample_corpus: Path
         assert (own.date, own.licence, own.primary_category) == (record["date"], "CC0-1.0", record["primary"])
 
 
-@pytest.mark.parametrize("split", ["train", "test", "rejected"])
+@pytest.mark.parametrize("split", [*SPLITS, "rejected"])
 def test_every_hash_is_of_its_text_and_the_manifest_knows_the_files(messy_corpus: Path, split: str) -> None:
     for row in pq.read_table(messy_corpus / f"{split}.parquet").to_pylist():
         assert row["content_hash"] == hashlib.sha256(row["text"].encode()).hexdigest()
@@ -180,7 +184,7 @@ def test_the_order_of_the_records_changes_only_their_order(
     tmp_path: Path, messy: list[Record | bytes], messy_corpus: Path, write_jsonl: WriteJsonl
 ) -> None:
     build([write_jsonl({"id": "sample:0000"}, *messy[::-1])], tmp_path / "out", on_error="skip")
-    for split in ("train", "test", "rejected"):
+    for split in (*SPLITS, "rejected"):
         one, other = (
             pq.read_table(folder / f"{split}.parquet").to_pylist() for folder in (tmp_path / "out", messy_corpus)
         )
@@ -237,7 +241,7 @@ def test_a_broken_record_stops_the_import_and_leaves_no_directory(
         ([{"id": "a", "abstract": PROSE, "date": "2020-01"}], r"1 document\(s\) left of 1 records \(none dropped\)"),
         (
             [{"id": n, "abstract": f"{PROSE} {n}" * 2, "date": "2020-01"} for n in "ab"],
-            r"leave none to train on .*: give more papers",
+            r"leave none to train on: give more papers",
         ),
     ],
 )
@@ -250,7 +254,9 @@ def test_too_few_papers_are_an_error_that_tells_why_and_leaves_no_directory(
 
 
 def test_a_random_split_of_too_few_is_an_error(tmp_path: Path, sample: list[Record], write_jsonl: WriteJsonl) -> None:
-    with pytest.raises(CorpusError, match=r"a random 1% of 5 documents leaves one side empty: give more papers"):
+    with pytest.raises(
+        CorpusError, match=r"5 documents without duplicates, .* leave none to test on: give more papers"
+    ):
         build([write_jsonl(*sample[:5])], tmp_path / "out", split="random", test_fraction=0.01)
     assert not (tmp_path / "out").exists()
 
@@ -260,18 +266,19 @@ def test_papers_held_out_at_random_stay_so_when_papers_are_added(
 ) -> None:
     sides = []
     for name, records in (("few", sample[40:80]), ("more", sample[:120])):
-        manifest = build([write_jsonl(*records)], tmp_path / name, split="random", test_fraction=0.3)
-        assert manifest["split"] == {"kind": "random", "held_out_from": None}
-        sides.append([{own.id for own in documents(tmp_path / name, split)} for split in ("train", "test")])
-    (few_train, few_test), (more_train, more_test) = sides
-    assert few_train < more_train
-    assert few_test < more_test
+        manifest = build(
+            [write_jsonl(*records)], tmp_path / name, split="random", test_fraction=0.3, validation_fraction=0.2
+        )
+        assert manifest["split"] == {"kind": "random", "validation_from": None, "held_out_from": None}
+        sides.append([{own.id for own in documents(tmp_path / name, split)} for split in SPLITS])
+    for few, more in zip(*sides, strict=True):
+        assert few < more
 
 
 def test_settings_decide_what_is_dropped(tmp_path: Path, sample: list[Record], write_jsonl: WriteJsonl) -> None:
     path = write_jsonl(*sample[:20], {"id": "short", "abstract": "A short note on a star.", "date": "2010-01"})
     counts = build([path], tmp_path / "out", min_words=3)["counts"]
-    assert (counts["train"] + counts["test"], counts["rejected"]) == (21, {})
+    assert (sum(counts[split] for split in SPLITS), counts["rejected"]) == (21, {})
 
 
 def test_a_lone_surrogate_anywhere_is_stored_as_something_utf8_can_hold(
@@ -279,23 +286,25 @@ def test_a_lone_surrogate_anywhere_is_stored_as_something_utf8_can_hold(
 ) -> None:
     odd = {**sample[20], "id": "odd\ud800", "title": "\udfff", "abstract": sample[20]["abstract"] + " \ud800"}
     build([write_jsonl(*sample[:20], odd)], tmp_path / "out")
-    [stored] = [own for split in ("train", "test") for own in documents(tmp_path / "out", split) if "odd" in own.id]
+    [stored] = [own for split in SPLITS for own in documents(tmp_path / "out", split) if "odd" in own.id]
     assert (stored.id, stored.title) == ("odd\\ud800", "\ufffd")
     assert stored.text.endswith(" \ufffd")
 
 
-def test_a_full_disk_is_one_clear_error_and_leaves_no_directory(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_clear_error_and_the_import_goes_on_when_there_is_space(
+    tmp_path: Path, sample_corpus: Path
+) -> None:
     script = """
 import resource, sys
 from pathlib import Path
 from astrollama.corpus.build import import_corpus
 from astrollama.errors import AstroLlamaError
-from astrollama.recipe import CorpusSection
+from astrollama.sections import CorpusSection
 from astrollama.sources.files import FileSource
 from astrollama.sources.sample import SAMPLE
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # Python ignores SIGXFSZ, so that writing fails
 try:
-    import_corpus(FileSource([SAMPLE]), CorpusSection(), Path(sys.argv[1]))
+    import_corpus(FileSource([SAMPLE]), CorpusSection(test_fraction=0.15), Path(sys.argv[1]))
 except AstroLlamaError as error:
     print(error)
 """
@@ -305,7 +314,10 @@ except AstroLlamaError as error:
     assert "is full: free some space or choose another place" in done.stdout
     assert str(out) in done.stdout
     assert done.stdout.count("\n") == 1
-    assert not out.exists()
+    assert not (out / "manifest.json").exists()
+    build([SAMPLE], out, test_fraction=0.15)
+    for name in OUTPUTS:
+        assert (out / name).read_bytes() == (sample_corpus / name).read_bytes()
 
 
 def test_papers_without_ids_in_two_files_of_one_name_are_all_kept(
@@ -348,7 +360,7 @@ def test_papers_without_a_date_can_be_split_at_random(
     sample: list[Record], write_jsonl: Callable[..., Path], tmp_path: Path
 ) -> None:
     timeless = [{key: value for key, value in record.items() if key != "date"} for record in sample]
-    settings = CorpusSection(split="random", test_fraction=0.3)
+    settings = CorpusSection(split="random", test_fraction=0.3, validation_fraction=0.2)
     manifest = import_corpus(FileSource([write_jsonl(*timeless)]), settings, tmp_path / "out")
     assert manifest["counts"]["rejected"] == {}
     stats = corpus_stats(tmp_path / "out")

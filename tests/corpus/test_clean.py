@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astrollama.corpus.clean import Clean, repair
-from astrollama.records import Document
+from astrollama.corpus.clean import Clean, content_hash, document_of_paper, repair
+from astrollama.records import Document, Paper
 
 PIECES = (
     "the H II region", "$\\alpha_{\\rm CO} \\sim 4$", "Schrödinger", "SchrÃ¶dinger", "“q”", "â€œqâ€\u009d", "&lt;", "&amp;",
@@ -101,3 +101,21 @@ def test_entities_are_mended_beside_a_less_than_sign(text: str) -> None:
 )
 def test_what_stands_beside_invisible_characters_is_mended_at_once(broken: str, whole: str) -> None:
     assert repair(broken) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("We study stars.\n\nby A. Nother (Nother Ann).\n\n2024-03-01", "We study stars."),
+        ("We study stars.\n\n2024-03-01", "We study stars."),
+        ("We study stars.\nby eye and 2024-03-01", "We study stars. by eye and 2024-03-01"),
+        ("2024-03-01\n\nWe study stars.", "2024-03-01\n\nWe study stars."),
+        ("We study stars.\n\nby " + "counting them one after the other " * 3, None),
+    ],
+)
+def test_a_signature_at_the_end_of_a_text_goes(text: str, clean: str | None) -> None:
+    document = document_of_paper(Paper("a", "", text, (), "", "", "", ""))
+    [cleaned] = Clean().apply(iter([document]))
+    assert isinstance(cleaned, Document)
+    assert cleaned.text == (repair(text) if clean is None else clean)
+    assert cleaned.content_hash == content_hash(cleaned.text)

@@ -1,156 +1,142 @@
-"""From papers to a corpus: read, repair, filter, find duplicates, hold out, write.
+"""From papers to a corpus: read, repair, filter, find duplicates, hold out, decontaminate, write.
 
-Two passes keep memory bounded. The first streams papers through repair and filters to a file beside the output and keeps
-a fingerprint of each; the second gives every document its place. What is left out stands in `rejected.parquet`.
+The first half makes parts (`corpus.parts`), which survive a crash. The second gives every document its place: it finds
+duplicates among all fingerprints, splits, and goes over the texts once more. What is left out stands in `rejected.parquet`.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from astrollama.console import say, track
-from astrollama.corpus.clean import Clean, content_hash, document_of_paper
-from astrollama.corpus.dedup import Fingerprint, find_duplicates, fingerprint
-from astrollama.corpus.filters import HasDate, HasText, IsProse, LongEnough, NotWithdrawn
-from astrollama.corpus.split import first_held_out_month, is_held_out_at_random
-from astrollama.corpus.store import document_writer, read_documents
+from astrollama.console import say
+from astrollama.corpus.card import CARD
+from astrollama.corpus.decontaminate import Benchmark, read_benchmark
+from astrollama.corpus.dedup import find_duplicates
+from astrollama.corpus.parts import Staged, read_staged, write_parts
+from astrollama.corpus.place import OUTPUTS, Places, write_places
+from astrollama.corpus.plots import FOLDER as PICTURES
+from astrollama.corpus.split import PreviousSplit, read_previous_split, split_rule
 from astrollama.errors import CorpusError, UserInputError
-from astrollama.recipe import CorpusSection
-from astrollama.records import Document, Dropped, Step
-from astrollama.runs import TEMPORARY_PREFIX, StageDirectory, read_manifest, stage_directory
-from astrollama.sources.files import FileSource, Unreadable
+from astrollama.provenance import command, versions
+from astrollama.runs import StageDirectory, read_manifest, stage_directory
+from astrollama.sections import CorpusSection
+from astrollama.sources.files import FileSource
 
 STAGE_NAME = "corpus"
-OUTPUTS = ("train.parquet", "test.parquet", "rejected.parquet")
+PARTS = "parts"
 
-Reject = Callable[[Dropped], None]
+PartsMaker = Callable[[FileSource, CorpusSection, Path], None]
+CardWriter = Callable[[Path, Mapping[str, Any]], list[str]]
 
 
-def import_corpus(source: FileSource, settings: CorpusSection, out: Path) -> dict[str, Any]:
-    """Make the corpus directory `out`: `train.parquet`, `test.parquet`, `rejected.parquet` and the manifest.
+def import_corpus(
+    source: FileSource,
+    settings: CorpusSection,
+    out: Path,
+    *,
+    like: Path | None = None,
+    make_parts: PartsMaker = write_parts,
+    write_card: CardWriter | None = None,
+    more_identity: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Make the corpus directory `out`: a Parquet file a split, `rejected.parquet`, `quality.json` and the manifest.
+
+    Args:
+        like: an earlier corpus; its papers keep their split, and text that it held out is never trained on.
+        make_parts: makes what `write_parts` makes, perhaps with several processes (`corpus.cluster`).
+        write_card: writes what describes the corpus into the directory, given the manifest's facts; returns the files' names.
+        more_identity: what else makes this corpus, beside its inputs and settings.
 
     Returns:
-        The manifest. Where `out` holds this very corpus already, nothing is done.
+        The manifest. Where `out` holds this very corpus already, nothing is done; where making it was stopped, it goes on.
 
     Raises:
         SourceError: a file, or with `source.on_error` = `stop` a record, cannot be read.
         CorpusError: too little is left to train on and to hold out.
-        RunError: `out` holds something else.
+        RunError: `out` holds something else, or `like` no corpus of the same kind of split.
         UserInputError: `out` lies inside a folder that is to be read.
     """
     inside = [path for path in source.paths if path.is_dir() and out.resolve().is_relative_to(path.resolve())]
     if inside:
         raise UserInputError(f"{out} lies inside {inside[0]}, which is to be read", "choose an --out beside it")
+    benchmarks = [read_benchmark(Path(path)) for path in settings.benchmarks]
+    previous = read_previous_split(like, settings) if like else None
     identity = {
         "settings": settings.model_dump(mode="json"),
         "on_error": source.on_error,
         "inputs": source.hashes,
+        "benchmarks": {benchmark.name: benchmark.sha256 for benchmark in benchmarks},
+        "like": previous.identity if previous else {},
+        **(more_identity or {}),
     }
-    with stage_directory(out, STAGE_NAME, identity, disposable=OUTPUTS) as stage:
-        if stage.state == "complete":
-            say(f"{out}: the corpus is already there")
-            return read_manifest(out, STAGE_NAME)
-        return _build(source, settings, stage)
+    with stage_directory(out, STAGE_NAME, identity, disposable=[*OUTPUTS, CARD, PICTURES, PARTS], keeps=PARTS) as stage:
+        parts = stage.path / PARTS
+        try:
+            if stage.state == "complete":
+                say(f"{out}: the corpus is already there")
+            else:
+                parts.mkdir(exist_ok=True)
+                make_parts(source, settings, parts)
+                _build(settings, benchmarks, previous, write_card, stage)
+        except UserInputError:
+            shutil.rmtree(parts, ignore_errors=True)  # once that is mended, the parts are others
+            raise
+        shutil.rmtree(parts, ignore_errors=True)
+    return read_manifest(out, STAGE_NAME)
 
 
-def _build(source: FileSource, settings: CorpusSection, stage: StageDirectory) -> dict[str, Any]:
-    staged = stage.path / f"{TEMPORARY_PREFIX}documents.parquet"
-    rejected_counts: Counter[str] = Counter()
-    with document_writer(stage.path / "rejected.parquet", rejected=True) as rejected:
+def _build(
+    settings: CorpusSection,
+    benchmarks: list[Benchmark],
+    previous: PreviousSplit | None,
+    write_card: CardWriter | None,
+    stage: StageDirectory,
+) -> None:
+    staged = read_staged(stage.path / PARTS)
+    _require_some(staged)
+    found = staged.fingerprints
+    duplicates = find_duplicates(found, settings.near_duplicate_threshold, previous.rank_of_paper if previous else None)
+    kept = [index for index in range(len(found.ids)) if index not in duplicates]
+    rule = split_rule([found.ids[i] for i in kept], [found.dates[i] for i in kept], settings, previous)
+    places = Places.of(staged, duplicates, rule)
+    report = write_places(stage.path / PARTS, places, benchmarks, settings, stage.path)
 
-        def reject(dropped: Dropped) -> None:
-            rejected.write(dropped)
-            rejected_counts[dropped.reason] += 1
-
-        fingerprints = _stage_documents(source, settings, staged, reject)
-        num_read = len(fingerprints) + rejected.num_rows
-        _require_some(fingerprints, rejected_counts)
-        duplicates = find_duplicates(fingerprints, settings.near_duplicate_threshold, settings.seed)
-        kept = [own for index, own in enumerate(fingerprints) if index not in duplicates]
-        held_out_from, is_held_out = _split_rule(kept, settings)
-
-        with (
-            document_writer(stage.path / "train.parquet") as train,
-            document_writer(stage.path / "test.parquet") as test,
-        ):
-            for index, document in enumerate(read_documents(staged)):
-                if duplicate := duplicates.get(index):
-                    reject(Dropped(document, duplicate.reason, duplicate.detail))
-                else:
-                    (test if is_held_out(document) else train).write(document)
-    staged.unlink()
     counts = {
-        "records": num_read,
-        "train": train.num_rows,
-        "test": test.num_rows,
-        "rejected": dict(sorted(rejected_counts.items())),
+        "records": staged.num_rows + staged.num_passed_over,
+        "other_category": staged.num_passed_over,
+        **report.splits,
+        "rejected": dict(sorted(report.rejected.items())),
     }
-    assert num_read == train.num_rows + test.num_rows + rejected_counts.total(), counts
-    return stage.finish([*OUTPUTS], counts, split={"kind": settings.split, "held_out_from": held_out_from})
+    assert staged.num_rows == sum(report.splits.values()) + sum(report.rejected.values()), counts
+    facts: dict[str, Any] = {
+        "split": {
+            "kind": settings.split,
+            "validation_from": rule.validation_from,
+            "held_out_from": rule.held_out_from,
+        },
+        "decontamination": report.decontamination,
+        "duplicates_across_splits": report.duplicates_across_splits,
+    }
+    files = list(OUTPUTS)
+    if write_card is not None:
+        told = {"files": stage.records(files), "command": command(), "versions": versions()}
+        files += write_card(stage.path, {"identity": dict(stage.identity), "counts": counts, **told, **facts})
+    stage.finish(files, counts, **facts)
 
 
-def _stage_documents(source: FileSource, settings: CorpusSection, staged: Path, reject: Reject) -> list[Fingerprint]:
-    """Repair and filter every paper; write what stays to `staged` and return its fingerprints in the same order."""
-    steps: list[Step] = [
-        Clean(),
-        HasText(),
-        NotWithdrawn(),
-        LongEnough(settings.min_words),
-        IsProse(settings.min_prose_ratio),
-    ]
-    if settings.split == "date":
-        steps.append(HasDate())
-    documents = _documents(source, reject)
-    for step in steps:
-        documents = _documents_of(step.apply(documents), reject)
-    fingerprints = []
-    with document_writer(staged) as writer:
-        for document in track(documents, "reading papers"):
-            writer.write(document)
-            fingerprints.append(fingerprint(document, settings.seed))
-    return fingerprints
-
-
-def _documents(source: FileSource, reject: Reject) -> Iterator[Document]:
-    for item in source.papers():
-        if isinstance(item, Unreadable):
-            document = Document("", item.content, "", (), "", "", "", content_hash(item.content), item.origin)
-            reject(Dropped(document, item.reason, item.detail))
-        else:
-            yield document_of_paper(item)
-
-
-def _documents_of(items: Iterator[Document | Dropped], reject: Reject) -> Iterator[Document]:
-    for item in items:
-        if isinstance(item, Dropped):
-            reject(item)
-        else:
-            yield item
-
-
-def _require_some(fingerprints: Sequence[Fingerprint], rejected_counts: Counter[str]) -> None:
-    if len(fingerprints) >= 2:
+def _require_some(staged: Staged) -> None:
+    left = len(staged.fingerprints.ids)
+    if left >= 2:
         return
-    reasons = ", ".join(f"{count} {reason}" for reason, count in rejected_counts.most_common())
+    reasons = Counter(staged.rejected)
+    if staged.num_passed_over:
+        reasons["other_category"] = staged.num_passed_over
+    told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     raise CorpusError(
-        f"{len(fingerprints)} document(s) left of {len(fingerprints) + rejected_counts.total()} records ({reasons or 'none dropped'})",
+        f"{left} document(s) left of {staged.num_rows + staged.num_passed_over} records ({told or 'none dropped'})",
         "give records with id, abstract and date, or loosen the corpus settings of the recipe",
     )
-
-
-def _split_rule(kept: Sequence[Fingerprint], settings: CorpusSection) -> tuple[str | None, Callable[[Document], bool]]:
-    """The first held-out month (None for a random split) and a function that tells whether a document is held out."""
-    if settings.split == "date":
-        month = first_held_out_month([own.date[:7] for own in kept], settings.test_fraction)
-        return month, lambda document: document.date[:7] >= month
-    rule = partial(is_held_out_at_random, test_fraction=settings.test_fraction, seed=settings.seed)
-    num_test = sum(rule(own.id) for own in kept)
-    if num_test in (0, len(kept)):
-        raise CorpusError(
-            f"a random {settings.test_fraction:.0%} of {len(kept)} documents leaves one side empty", "give more papers"
-        )
-    return None, lambda document: rule(document.id)

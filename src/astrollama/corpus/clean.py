@@ -13,6 +13,8 @@ from astrollama.records import Document, Dropped, Paper
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
 _PARAGRAPH = re.compile(r"[^\S\n]*\n[^\S\n]*(?:\n\s*)+")
 _SPACE = re.compile(r"\s+")
+# left behind by who copied the text: a name or a day, in a paragraph of its own at the end
+_SIGNATURE = re.compile(r"(?:\n\n(?:by [^\n]{1,80}|\d{4}-\d{2}-\d{2}))+\Z")
 _MAX_PASSES = 8
 
 
@@ -38,12 +40,12 @@ def content_hash(text: str) -> str:
 
 
 class Clean:
-    """Repair the text and the title of each document."""
+    """Repair the text and the title of each document, and take signatures off the text's end."""
 
     def apply(self, documents: Iterator[Document]) -> Iterator[Document | Dropped]:
         """Yield every document, repaired."""
         for document in documents:
-            text = repair(document.text)
+            text = _SIGNATURE.sub("", repair(document.text))
             title = _SPACE.sub(" ", repair(document.title))
             yield replace(document, text=text, title=title, content_hash=content_hash(text))
 

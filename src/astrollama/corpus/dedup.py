@@ -1,123 +1,207 @@
 """Exact and near duplicates, found over the whole corpus before it is split, so that none stands on both sides.
 
 Near duplicates are found by MinHash and locality-sensitive hashing (Broder 1997; Indyk and Motwani 1998) over word
-3-grams. The oldest of a group stays: what counts is not the order of the files but date, then identifier.
+2-grams. The oldest of a group stays: what counts is not the order of the files but date, then identifier. What comes
+later never changes what stays of what came before.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from astrollama.console import progress
-from astrollama.records import TEXT_ID_PREFIX, Document, paper_and_version
+from astrollama.records import TEXT_ID_PREFIX, paper_and_version
 
 if TYPE_CHECKING:
     import numpy as np
+    from datasketch import MinHash
 
 NUM_PERMUTATIONS = 128
 MINHASH_SCHEME = "affine32"
-# 32 bands of 4 rows propose a pair of Jaccard similarity 0.7 with probability 0.9998, and one of 0.3 with 0.23.
-LSH_BANDS, LSH_ROWS = 32, 4
-SHINGLE_WORDS = 3
+# 42 bands of 3 rows propose a pair of Jaccard similarity 0.5 with probability 0.996, and one of 0.1 with 0.04.
+LSH_BANDS, LSH_ROWS = 42, 3
+SHINGLE_WORDS = 2
 
 _WORD = re.compile(r"\w+")
+_NO_GROUP = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What the search for duplicates needs of a document; with its place in the index about 12 KB.
+@dataclass(frozen=True)
+class Fingerprints:
+    """What the search for duplicates needs of N documents, about 0.8 KB each.
 
     Attributes:
-        words_hash: of the text's words, so that case, punctuation and spaces do not count.
-        signature_P: MinHash values, uint32, one a permutation.
+        words_hash: of each text's words, so that case, punctuation and spaces do not count.
+        signature_NP: MinHash values, uint32, one a permutation.
     """
 
-    id: str
-    date: str
-    words_hash: bytes
-    signature_P: np.ndarray
+    ids: Sequence[str]
+    dates: Sequence[str]
+    words_hash: Sequence[bytes]
+    signature_NP: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Why a document is dropped: `duplicate_id`, `exact_duplicate` or `near_duplicate`, and of which document."""
+    """Why a document is dropped: `duplicate_id`, `exact_duplicate` or `near_duplicate`, and of which document.
+
+    Attributes:
+        of: the place of the document that stays.
+    """
 
     reason: str
+    of: int
     detail: str
 
 
-def fingerprint(document: Document, seed: int) -> Fingerprint:
-    """The fingerprint of a document; `seed` draws the permutations."""
-    import numpy as np
-    from datasketch import MinHash
+def words_hash(text: str) -> bytes:
+    """A hash, of 16 bytes, of the words of a text in their order."""
+    joined = " ".join(_words(text)).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(joined, digest_size=16).digest()
 
-    words = _WORD.findall(document.text.lower())
+
+def signature(text: str, seed: int) -> np.ndarray:
+    """The MinHash of a text's word 2-grams, uint32, of shape (NUM_PERMUTATIONS,); `seed` draws the permutations."""
+    import numpy as np
+
+    words = _words(text)
     count = max(1, len(words) - SHINGLE_WORDS + 1)
     shingles = {" ".join(words[i : i + SHINGLE_WORDS]).encode("utf-8", "surrogatepass") for i in range(count)}
-    minhash = MinHash(num_perm=NUM_PERMUTATIONS, seed=seed, scheme=MINHASH_SCHEME)
+    minhash = _minhash(seed)
+    minhash.clear()
     minhash.update_batch(shingles)
-    joined = " ".join(words).encode("utf-8", "surrogatepass")
-    return Fingerprint(
-        id=document.id,
-        date=document.date,
-        words_hash=hashlib.blake2b(joined, digest_size=16).digest(),
-        signature_P=minhash.hashvalues.astype(np.uint32),
-    )
+    return minhash.hashvalues.astype(np.uint32)  # type: ignore[no-any-return]
 
 
-def find_duplicates(fingerprints: Sequence[Fingerprint], threshold: float, seed: int) -> dict[int, Duplicate]:
+def find_duplicates(
+    fingerprints: Fingerprints, threshold: float, rank_of_paper: Mapping[str, int] | None = None
+) -> dict[int, Duplicate]:
     """The documents to drop, by their place in `fingerprints`.
 
-    Of one paper's versions (`…v1`, `…v2`) the newest stays, of equal texts and of texts whose estimated Jaccard
-    similarity reaches `threshold` the oldest.
+    Of one paper's versions (`…v1`, `…v2`) the newest stays; of equal texts, and of texts whose estimated Jaccard
+    similarity reaches `threshold`, the one of the lowest rank, then the oldest.
+
+    Args:
+        rank_of_paper: ranks by identifier without version, where some papers must stay before others; others come last.
     """
-    from datasketch import MinHash, MinHashLSH
-
     dropped = _older_versions(fingerprints)
-    remaining = [index for index in range(len(fingerprints)) if index not in dropped]
-    remaining.sort(key=lambda index: (fingerprints[index].date, fingerprints[index].id, index))
-
+    order = _order(fingerprints, dropped, rank_of_paper or {})
+    signature_NP = fingerprints.signature_NP
+    group_NB = _groups(signature_NP)
+    in_groups_N = (group_NB != _NO_GROUP).any(axis=1)
     first_with_words: dict[bytes, int] = {}
-    lsh = MinHashLSH(num_perm=NUM_PERMUTATIONS, params=(LSH_BANDS, LSH_ROWS))
-    with progress("looking for duplicates", len(remaining)) as bar:
-        for count, index in enumerate(remaining, start=1):
-            own = fingerprints[index]
-            twin = first_with_words.setdefault(own.words_hash, index)
-            if twin != index:
-                dropped[index] = Duplicate("exact_duplicate", f"the same words as {fingerprints[twin].id}")
-                continue
-            minhash = MinHash(num_perm=NUM_PERMUTATIONS, seed=seed, scheme=MINHASH_SCHEME, hashvalues=own.signature_P)
-            similar = _most_similar(own, [fingerprints[other] for other in lsh.query(minhash)])
-            if similar is not None and similar[0] >= threshold:
-                dropped[index] = Duplicate("near_duplicate", f"similarity {similar[0]:.2f} to {similar[1].id}")
-            else:
-                lsh.insert(index, minhash, check_duplication=False)
+    kept_in_group: dict[
+        int, list[int]
+    ] = {}  # those that stay, so that a hundred copies of one text cost no more than two
+
+    with progress("looking for duplicates", len(order)) as bar:
+        for count, index in enumerate(order, start=1):
             bar.update(count)
+            twin = first_with_words.setdefault(fingerprints.words_hash[index], index)
+            if twin != index:
+                dropped[index] = Duplicate("exact_duplicate", twin, f"the same words as {fingerprints.ids[twin]}")
+                continue
+            if not in_groups_N[index]:
+                continue
+            groups = [group for group in group_NB[index].tolist() if group != _NO_GROUP]
+            candidates = sorted({other for group in groups for other in kept_in_group.get(group, ())})
+            if candidates:
+                similarity_C = (signature_NP[candidates] == signature_NP[index]).mean(axis=1)
+                best = int(similarity_C.argmax())
+                if similarity_C[best] >= threshold:
+                    other = candidates[best]
+                    detail = f"similarity {similarity_C[best]:.2f} to {fingerprints.ids[other]}"
+                    dropped[index] = Duplicate("near_duplicate", other, detail)
+                    continue
+            for group in groups:
+                kept_in_group.setdefault(group, []).append(index)
     return dropped
 
 
-def _older_versions(fingerprints: Sequence[Fingerprint]) -> dict[int, Duplicate]:
+def similar_pairs(signature_NP: np.ndarray, threshold: float) -> Iterator[tuple[int, int, float]]:
+    """Every pair of documents that the search proposes, with its estimated Jaccard similarity if it reaches `threshold`.
+
+    Yields:
+        The places of both, the smaller first, and the similarity; each pair once.
+    """
+    import numpy as np
+
+    group_NB = _groups(signature_NP)
+    members: dict[int, list[int]] = {}
+    for index in np.flatnonzero((group_NB != _NO_GROUP).any(axis=1)).tolist():
+        groups = [group for group in group_NB[index].tolist() if group != _NO_GROUP]
+        candidates = sorted({other for group in groups for other in members.get(group, ())})
+        if candidates:
+            similarity_C = (signature_NP[candidates] == signature_NP[index]).mean(axis=1)
+            for place in np.flatnonzero(similarity_C >= threshold).tolist():
+                yield candidates[place], index, float(similarity_C[place])
+        for group in groups:
+            members.setdefault(group, []).append(index)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+@cache
+def _minhash(seed: int) -> MinHash:
+    """One for all documents: drawing the permutations costs as much as a document."""
+    from datasketch import MinHash
+
+    return MinHash(num_perm=NUM_PERMUTATIONS, seed=seed, scheme=MINHASH_SCHEME)
+
+
+def _order(fingerprints: Fingerprints, dropped: Mapping[int, Duplicate], rank_of_paper: Mapping[str, int]) -> list[int]:
+    last = max(rank_of_paper.values(), default=0) + 1
+
+    def key(index: int) -> tuple[int, str, str, int]:
+        document_id = fingerprints.ids[index]
+        rank = rank_of_paper.get(paper_and_version(document_id)[0], last) if rank_of_paper else last
+        return rank, fingerprints.dates[index], document_id, index
+
+    return sorted((index for index in range(len(fingerprints.ids)) if index not in dropped), key=key)
+
+
+def _groups(signature_NP: np.ndarray) -> np.ndarray:
+    """For each document and band the number of the group that shares the band's rows, or `_NO_GROUP` where it is alone.
+
+    Returns:
+        int32 of shape (N, LSH_BANDS); no number stands in two bands.
+    """
+    import numpy as np
+
+    group_NB = np.full((len(signature_NP), LSH_BANDS), _NO_GROUP, dtype=np.int32)
+    num_groups = 0
+    for band in range(LSH_BANDS):
+        rows_NR = np.ascontiguousarray(signature_NP[:, band * LSH_ROWS : (band + 1) * LSH_ROWS])
+        keys_N = rows_NR.view(np.dtype((np.void, rows_NR.dtype.itemsize * LSH_ROWS))).ravel()
+        _, inverse_N, counts_G = np.unique(keys_N, return_inverse=True, return_counts=True)
+        shared_G = counts_G > 1
+        number_G = np.where(shared_G, np.cumsum(shared_G) - 1 + num_groups, _NO_GROUP)
+        group_NB[:, band] = number_G[inverse_N]
+        num_groups += int(shared_G.sum())
+    return group_NB
+
+
+def _older_versions(fingerprints: Fingerprints) -> dict[int, Duplicate]:
     """All but one of the records of each paper: the newest version stays, and without a version number means the newest."""
     records: dict[str, list[tuple[float, str, bytes, int]]] = {}
-    for index, own in enumerate(fingerprints):
-        if own.id.startswith(TEXT_ID_PREFIX):
+    for index, document_id in enumerate(fingerprints.ids):
+        if document_id.startswith(TEXT_ID_PREFIX):
             continue
-        paper, number = paper_and_version(own.id)
+        paper, number = paper_and_version(document_id)
         version = float("inf") if number is None else float(number)
-        records.setdefault(paper, []).append((version, own.date, own.words_hash, index))
+        records.setdefault(paper, []).append(
+            (version, fingerprints.dates[index], fingerprints.words_hash[index], index)
+        )
     dropped = {}
     for candidates in records.values():
         *older, (_, _, _, newest) = sorted(candidates)
         for _, _, _, index in older:
-            dropped[index] = Duplicate("duplicate_id", f"{fingerprints[newest].id} is there too")
+            dropped[index] = Duplicate("duplicate_id", newest, f"{fingerprints.ids[newest]} is there too")
     return dropped
-
-
-def _most_similar(own: Fingerprint, others: Sequence[Fingerprint]) -> tuple[float, Fingerprint] | None:
-    """The document most similar to `own` with its estimated Jaccard similarity; the first of equals by date and id."""
-    scored = [(float((own.signature_P == other.signature_P).mean()), other) for other in others]
-    return min(scored, key=lambda pair: (-pair[0], pair[1].date, pair[1].id), default=None)

@@ -86,6 +86,21 @@ class HasDate:
             )
 
 
+@dataclass(frozen=True)
+class InMonths:
+    """Drop what was submitted before `first` or after `last` (`YYYY-MM`, or empty for no limit)."""
+
+    first: str
+    last: str
+
+    def apply(self, documents: Iterator[Document]) -> Iterator[Document | Dropped]:
+        """Drop documents of other months as `outside_months`."""
+        for document in documents:
+            month = document.date[:7]
+            inside = month >= self.first and (not self.last or month <= self.last)
+            yield document if inside else Dropped(document, "outside_months", f"submitted in {month}")
+
+
 def prose_ratio(text: str) -> float:
     """The share of letters in words of 1 to 30 letters among the characters outside maths and white space.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.errors import RunError
-from astrollama.records import Document, Dropped, document_schema, rejected_schema
+from astrollama.records import Document
 from astrollama.runs import atomic_path
 
 if TYPE_CHECKING:
@@ -20,46 +19,46 @@ _ROWS_A_GROUP = 4096
 
 
 @contextmanager
-def document_writer(path: Path, *, rejected: bool = False) -> Iterator[DocumentWriter]:
-    """Write documents, or dropped ones with their reason, to a Parquet file that appears if the block ends well."""
+def table_writer(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
+    """Write tables to a Parquet file that appears if the block ends well."""
     import pyarrow.parquet as pq
 
-    schema = rejected_schema() if rejected else document_schema()
     with atomic_path(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
-        writer = DocumentWriter(file, schema)
+        writer = TableWriter(file, schema)
         yield writer
         writer.flush()
 
 
-class DocumentWriter:
-    """Gathers rows and hands them to a Parquet file in groups."""
+class TableWriter:
+    """Gathers tables and hands them to a Parquet file in groups of rows."""
 
     def __init__(self, file: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._file = file
         self._schema = schema
-        self._rows: list[dict[str, Any]] = []
+        self._tables: list[pa.Table] = []
+        self._num_gathered = 0
         self.num_rows = 0
 
-    def write(self, item: Document | Dropped) -> None:
-        """Add one row."""
-        row = asdict(item.document if isinstance(item, Dropped) else item)
-        if isinstance(item, Dropped):
-            row |= {"reason": item.reason, "detail": item.detail}
-        self._rows.append({key: _storable(value) for key, value in row.items()})
-        self.num_rows += 1
-        if len(self._rows) == _ROWS_A_GROUP:
+    def write(self, table: pa.Table) -> None:
+        """Add rows; columns that the file does not have are left out."""
+        self._tables.append(table.select(self._schema.names).cast(self._schema))
+        self._num_gathered += table.num_rows
+        self.num_rows += table.num_rows
+        if self._num_gathered >= _ROWS_A_GROUP:
             self.flush()
 
     def flush(self) -> None:
         """Hand over what was gathered."""
         import pyarrow as pa
 
-        self._file.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows = []
+        if self._num_gathered:
+            self._file.write_table(pa.concat_tables(self._tables).combine_chunks())
+        self._tables = []
+        self._num_gathered = 0
 
 
 def read_documents(path: Path) -> Iterator[Document]:
-    """Stream the documents of a Parquet file that `DocumentWriter` wrote.
+    """Stream the documents of a Parquet file of a corpus.
 
     Raises:
         RunError: the file is missing or damaged.
@@ -78,6 +77,6 @@ def read_documents(path: Path) -> Iterator[Document]:
         ) from error
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """Text that UTF-8 can hold: lone surrogates, which JSON can spell and UTF-8 cannot, become escapes."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
