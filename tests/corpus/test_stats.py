@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib.image
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from astrollama.corpus.split import SPLITS
 from astrollama.corpus.stats import corpus_stats, draw_stats
 from astrollama.corpus.store import read_documents
 from astrollama.errors import RunError, UserInputError
-from astrollama.records import ASTRO_PH_CATEGORIES, Document
+from astrollama.records import ASTRO_PH_CATEGORIES, Document, document_schema
 
 BLUE = (0x3B, 0x6E, 0xA5)
 
@@ -24,7 +28,13 @@ def stats(sample_corpus: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def splits(sample_corpus: Path) -> dict[str, list[Document]]:
-    return {split: list(read_documents(sample_corpus / f"{split}.parquet")) for split in ("train", "test")}
+    return {split: list(read_documents(sample_corpus / f"{split}.parquet")) for split in SPLITS}
+
+
+def write_splits(folder: Path, **splits: list[Document]) -> None:
+    for split, documents in splits.items():
+        table = pa.Table.from_pylist([asdict(own) for own in documents], schema=document_schema())
+        pq.write_table(table, folder / f"{split}.parquet")
 
 
 def words(documents: list[Document]) -> list[int]:
@@ -32,7 +42,7 @@ def words(documents: list[Document]) -> list[int]:
 
 
 def test_the_totals_are_those_of_the_documents(stats: dict[str, Any], splits: dict[str, list[Document]]) -> None:
-    counts = words([*splits["train"], *splits["test"]])
+    counts = [count for documents in splits.values() for count in words(documents)]
     assert stats["total"]["papers"] == len(counts) == 240
     assert stats["total"]["words"] == sum(counts)
     assert stats["total"]["words_median"] == statistics.median(counts)
@@ -43,6 +53,7 @@ def test_every_paper_is_counted_once_in_each_table(stats: dict[str, Any], splits
     for table in ("by_split", "by_year", "by_category"):
         for key in ("papers", "words"):
             assert sum(group[key] for group in stats[table].values()) == stats["total"][key]
+    assert list(stats["by_split"]) == ["train", "validation", "test"]
     for split, documents in splits.items():
         assert stats["by_split"][split]["papers"] == len(documents)
         assert stats["by_split"][split]["words"] == sum(words(documents))
@@ -84,6 +95,30 @@ def test_a_picture_of_many_categories_tells_how_many_are_not_shown(stats: dict[s
     assert "field-29" not in text
     hidden = sum(f"<!-- {name} -->" not in text for name in many)
     assert f"{hidden} smaller categories are not shown" in text
+
+
+def test_a_corpus_without_validation_has_stats_of_what_is_there(sample_corpus: Path, tmp_path: Path) -> None:
+    for path in sample_corpus.glob("*.*"):
+        if path.name != "validation.parquet":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    stats = corpus_stats(tmp_path)
+    assert list(stats["by_split"]) == ["train", "test"]
+    assert stats["total"]["papers"] == sum(group["papers"] for group in stats["by_split"].values())
+
+
+def test_papers_without_a_date_are_counted_last_and_an_empty_split_has_no_lengths(tmp_path: Path) -> None:
+    document = Document("a", "one two three", "", (), "unknown", "", "", "", "")
+    dated = Document("b", "one two", "", (), "hep-th", "2020-01", "", "", "")
+    write_splits(tmp_path, train=[document, dated], validation=[], test=[document])
+    (tmp_path / "manifest.json").write_text('{"stage": "corpus", "counts": {"rejected": {}}, "split": {}}')
+    stats = corpus_stats(tmp_path)
+    assert {year: group["words"] for year, group in stats["by_year"].items()} == {"2020": 2, "unknown": 6}
+    assert list(stats["by_year"]) == ["2020", "unknown"]
+    assert stats["by_split"]["validation"] == {
+        "papers": 0, "words": 0, "words_p10": None, "words_median": None, "words_p90": None
+    }  # fmt: skip
+    draw_stats(stats, tmp_path / "stats.png")
+    assert (tmp_path / "stats.png").stat().st_size > 0
 
 
 @pytest.mark.parametrize("name", ["stats", "stats.txt", "stats.jpeg2"])

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.corpus.build import STAGE_NAME
-from astrollama.errors import RunError, UserInputError
+from astrollama.corpus.measures import NO_YEAR, measure
+from astrollama.corpus.plots import plain_name, save_figure
+from astrollama.errors import UserInputError
 from astrollama.records import UNKNOWN
-from astrollama.runs import atomic_path, read_manifest
+from astrollama.runs import read_manifest
 
 if TYPE_CHECKING:
     import numpy as np
 
-SPLITS = ("train", "test")
 MAX_CATEGORIES_SHOWN = 12
 COLOUR = "#3b6ea5"
 
@@ -26,13 +27,19 @@ def corpus_stats(corpus: Path) -> dict[str, Any]:
         RunError: `corpus` is no complete corpus.
     """
     manifest = read_manifest(corpus, STAGE_NAME)
-    words_N, years_N, categories_N, splits_N = _columns(corpus)
+    measures = measure(corpus)
+    words_N = measures.words_N
     return {
         "corpus": str(corpus),
         "total": _summary(words_N),
-        "by_split": _groups(words_N, splits_N, SPLITS),
-        "by_year": _groups(words_N, years_N, sorted(set(years_N.tolist()))),
-        "by_category": _groups(words_N, categories_N, _by_frequency(categories_N)),
+        "by_split": {split: _summary(words_N[measures.in_split(split)]) for split in measures.splits},
+        "by_year": {
+            str(year) if year != NO_YEAR else UNKNOWN: _summary(words_N[measures.year_N == year])
+            for year in measures.years()
+        },
+        "by_category": {
+            name: _summary(words_N[measures.primary_N == place]) for name, place in measures.by_frequency()
+        },
         "rejected": manifest["counts"]["rejected"],
         "split": manifest["split"],
     }
@@ -77,57 +84,13 @@ def draw_stats(stats: Mapping[str, Any], out: Path) -> None:
                 grid[row][column].set_xticks(range(len(names)), plain, rotation=35, ha="right", fontsize=8)
     if more:
         grid[2][1].set_xlabel(f"{more} smaller categories are not shown", fontsize=9)
-    with atomic_path(out) as partial:
-        figure.savefig(partial, dpi=150)
-
-
-def plain_name(name: str) -> str:
-    """A name as matplotlib must get it, so as not to read mathematics in it."""
-    return name.replace("$", r"\$")
-
-
-def _columns(corpus: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Words, year, primary category and split of every document, each of shape (N,)."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    words, years, categories, splits = [], [], [], []
-    for split in SPLITS:
-        path = corpus / f"{split}.parquet"
-        try:
-            table = pq.read_table(path, columns=["text", "date", "primary_category"])
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(
-                f"{path} cannot be read ({error})", "it is damaged: delete that corpus and import it again"
-            ) from error
-        words.append(pc.list_value_length(pc.utf8_split_whitespace(table["text"])).to_numpy())
-        years += [date[:4] or UNKNOWN for date in table["date"].to_pylist()]
-        categories += table["primary_category"].to_pylist()
-        splits += [split] * table.num_rows
-    return np.concatenate(words), np.array(years), np.array(categories), np.array(splits)
-
-
-def _groups(words_N: np.ndarray, keys_N: np.ndarray, order: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    return {str(key): _summary(words_N[keys_N == key]) for key in order}
+    save_figure(figure, out, dpi=150)
 
 
 def _summary(words_N: np.ndarray) -> dict[str, Any]:
+    import numpy as np
+
     summary: dict[str, Any] = {"papers": len(words_N), "words": int(words_N.sum())}
     for name, share in (("p10", 0.1), ("median", 0.5), ("p90", 0.9)):
-        summary[f"words_{name}"] = float(_quantile(words_N, share)) if len(words_N) else None
+        summary[f"words_{name}"] = float(np.quantile(words_N, share)) if len(words_N) else None
     return summary
-
-
-def _quantile(words_N: np.ndarray, share: float) -> Any:
-    import numpy as np
-
-    return np.quantile(words_N, share)
-
-
-def _by_frequency(keys_N: np.ndarray) -> list[str]:
-    import numpy as np
-
-    names, counts = np.unique(keys_N, return_counts=True)
-    return [str(name) for _, name in sorted(zip(-counts, names, strict=True))]
