@@ -93,7 +93,7 @@ def test_import_pack_and_stats_speak_json(tmp_path: Path, tiny_model: Path, caps
     corpus, tokens = str(tmp_path / "corpus"), str(tmp_path / "tokens")
     assert run(["corpus", "import", str(SAMPLE), "--out", corpus, "--json"]) == 0
     counts = json.loads(capsys.readouterr().out)["counts"]
-    assert counts["records"] == counts["train"] + counts["test"] == 240
+    assert counts["records"] == counts["train"] + counts["validation"] + counts["test"] == 240
     assert run(["pack", corpus, "--out", tokens, "--model", str(tiny_model), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["counts"]["documents"] == counts["train"]
     assert run(["corpus", "stats", corpus, "--json"]) == 0

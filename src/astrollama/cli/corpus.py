@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrollama.cli.options import JsonOption, OutOption, SetOption, print_json
+from astrollama.cli import build, harvest
+from astrollama.cli.options import (
+    JsonOption,
+    LikeOption,
+    OnErrorOption,
+    OutOption,
+    SetOption,
+    WorkersOption,
+    describe_corpus,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-app = typer.Typer(no_args_is_help=True, help="Corpora: make one from papers, and see what it holds.")
-
-OnErrorOption = Annotated[
-    Literal["stop", "skip"],
-    typer.Option("--on-error", help="At a record that cannot be read: stop, or keep it in rejected.parquet and go on."),
-]
+app = typer.Typer(no_args_is_help=True, help="Corpora: get papers, make a corpus of them, and see what it holds.")
+app.command()(build.build)
+app.command()(harvest.harvest)
 
 
 @app.command("import")
@@ -25,7 +32,8 @@ def import_(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE…", help="JSONL, JSONL.gz, the arXiv metadata snapshot, Parquet, or folders of these."
+            metavar="FILE…",
+            help="JSONL, the arXiv metadata snapshot, Parquet, Arrow, BibTeX, or folders of these, such as a harvest.",
         ),
     ],
     out: OutOption,
@@ -33,25 +41,30 @@ def import_(
         str, typer.Option("--recipe", help="The recipe whose corpus section to use: a TOML file or a built-in name.")
     ] = "smollm2-135m-cpu",
     set_: SetOption = None,
+    like: LikeOption = None,
     on_error: OnErrorOption = "stop",
+    workers: WorkersOption = 1,
     json: JsonOption = False,
 ) -> None:
-    """Repair, filter, deduplicate and hold out: papers from files become a corpus.
+    """Repair, filter, deduplicate, hold out and decontaminate: papers from files become a corpus.
 
-    Writes train.parquet, test.parquet, rejected.parquet (each record with its reason) and manifest.json.
+    Writes train.parquet, validation.parquet, test.parquet, rejected.parquet (each record with its reason), quality.json
+    and manifest.json. Stopped, the same command goes on.
 
     Example: astrollama corpus import papers.jsonl.gz --out corpus
     """
     from astrollama.corpus.build import import_corpus
+    from astrollama.corpus.cluster import parts_maker
     from astrollama.recipe import load_recipe
     from astrollama.sources.files import FileSource
 
     settings = load_recipe(recipe, set_ or []).corpus
-    manifest = import_corpus(FileSource(paths, on_error), settings, out)
+    source = FileSource(paths, on_error, settings.text_field, settings.categories)
+    manifest = import_corpus(source, settings, out, like=like, make_parts=parts_maker(workers))
     if json:
-        print_json({"counts": manifest["counts"], "split": manifest["split"], "seconds": manifest["seconds"]})
+        print_json({key: manifest[key] for key in ("counts", "split", "decontamination", "seconds")})
     else:
-        typer.echo(describe_counts(manifest))
+        typer.echo(describe_corpus(manifest))
 
 
 @app.command("sample")
@@ -94,21 +107,6 @@ def stats(
     if computed["rejected"]:
         typer.echo("rejected: " + ", ".join(f"{count:,} {reason}" for reason, count in computed["rejected"].items()))
     typer.echo(f"drawn in {picture}")
-
-
-def describe_counts(manifest: Mapping[str, Any]) -> str:
-    """One line on what an import did."""
-    counts, split = manifest["counts"], manifest["split"]
-    held_out = f"from {split['held_out_from']} on" if split["held_out_from"] else "at random"
-    line = f"{counts['records']:,} records: {counts['train']:,} to train on, {counts['test']:,} held out ({held_out})"
-    rejected = counts["rejected"]
-    if rejected:
-        line += (
-            f", {sum(rejected.values()):,} rejected ("
-            + ", ".join(f"{count:,} {reason}" for reason, count in rejected.items())
-            + ")"
-        )
-    return line
 
 
 def _print_table(title: str, groups: Mapping[str, Mapping[str, Any]]) -> None:

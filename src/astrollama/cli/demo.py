@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from astrollama.cli.corpus import OnErrorOption, describe_counts
 from astrollama.cli.evaluate import describe_perplexity
-from astrollama.cli.options import JsonOption, SetOption, print_json
+from astrollama.cli.options import JsonOption, OnErrorOption, SetOption, describe_corpus, print_json
 
 REPORTS = ("report.html", "report.json")
 
@@ -54,7 +53,7 @@ def demo(
     if minutes is not None:
         settings.append(f'train.budget="{Decimal(str(minutes)):f} minutes"')
     resolved = load_recipe(recipe, settings)
-    source = FileSource([corpus or SAMPLE], on_error)
+    source = FileSource([corpus or SAMPLE], on_error, resolved.corpus.text_field, resolved.corpus.categories)
     home = out or Path("runs") / ("demo" if corpus is None else f"demo-{corpus.name.split('.')[0]}")
     identity = {
         "recipe": resolved.model_dump(mode="json"),
@@ -66,7 +65,7 @@ def demo(
             say(f"1/5  base model: {resolved.model.base}")
             base = find_model(resolved.model.base)
             say(f"2/5  corpus: {corpus or 'the built-in sample, 240 abstracts'}")
-            say(f"     {describe_counts(import_corpus(source, resolved.corpus, home / 'corpus'))}")
+            say(f"     {describe_corpus(import_corpus(source, resolved.corpus, home / 'corpus'))}")
             say("3/5  tokens")
             packed = pack_corpus(home / "corpus", load_tokenizer(base.path), base.name, home / "tokens")
             say(f"     {packed['counts']['documents']:,} documents, {packed['counts']['tokens']:,} tokens")

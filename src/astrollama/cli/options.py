@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 SetOption = Annotated[
@@ -19,9 +22,40 @@ SetOption = Annotated[
 OutOption = Annotated[
     Path, typer.Option("--out", help="The directory to write; it must be new, empty, or hold this very run.")
 ]
+OnErrorOption = Annotated[
+    Literal["stop", "skip"],
+    typer.Option("--on-error", help="At a record that cannot be read: stop, or keep it in rejected.parquet and go on."),
+]
+LikeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--like", help="An earlier corpus: its papers keep their split, and what it held out is never trained on."
+    ),
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes that clean and fingerprint; more than 1 need datatrove.")
+]
 
 
 def print_json(value: Any) -> None:
     """Print a result for programs."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     print(flush=True)
+
+
+def describe_corpus(manifest: Mapping[str, Any]) -> str:
+    """One line on what an import did."""
+    counts, split = manifest["counts"], manifest["split"]
+    told = [f"{counts['train']:,} to train on"]
+    if counts["validation"]:
+        since = f" (from {split['validation_from']} on)" if split["validation_from"] else ""
+        told.append(f"{counts['validation']:,} to validate{since}")
+    held_out = f"from {split['held_out_from']} on" if split["held_out_from"] else "at random"
+    told.append(f"{counts['test']:,} held out ({held_out})")
+    rejected = counts["rejected"]
+    if rejected:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejected.items())
+        told.append(f"{sum(rejected.values()):,} rejected ({reasons})")
+    if counts["other_category"]:
+        told.append(f"{counts['other_category']:,} of other categories")
+    return f"{counts['records']:,} records: {', '.join(told)}"
