@@ -8,6 +8,7 @@ from astrollama.errors import RunError
 from astrollama.models.load import load_tokenizer
 from astrollama.tokens import shards as shards_module
 from astrollama.tokens.shards import TokenShards, pack_corpus
+from astrollama.tokens.tokenizer import DocumentTokenizer
 
 
 def test_every_document_stands_between_bos_and_eos_and_decodes_to_its_text(
@@ -35,6 +36,37 @@ def test_many_small_shards_hold_the_same_as_one(
     assert len(manifest["files"]) > 5
     one, many = TokenShards.open(tmp_path / "one"), TokenShards.open(tmp_path / "many")
     assert all(np.array_equal(a, b) for a, b in zip(one, many, strict=True))
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 4])
+def test_packing_that_was_interrupted_goes_on_behind_its_shards(
+    sample_corpus: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    monkeypatch.setattr(shards_module, "TOKENS_A_SHARD", 4096)
+    monkeypatch.setattr(shards_module, "_DOCUMENTS_A_BATCH", 32)
+    tokenizer = load_tokenizer(tiny_model)
+    pack_corpus(sample_corpus, tokenizer, "tiny", tmp_path / "whole")
+    encode, calls = DocumentTokenizer.encode_documents, 0
+
+    def interrupted(self: DocumentTokenizer, texts: list[str]) -> list[list[int]]:
+        nonlocal calls
+        calls += 1
+        if calls == stop_at:
+            raise KeyboardInterrupt
+        return encode(self, texts)
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(DocumentTokenizer, "encode_documents", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pack_corpus(sample_corpus, tokenizer, "tiny", out)
+    before = {path: path.stat().st_mtime_ns for path in out.glob("tokens-*.bin")}
+    assert (stop_at > 1) == bool(before)
+    pack_corpus(sample_corpus, tokenizer, "tiny", out)
+    assert all(path.stat().st_mtime_ns == when for path, when in before.items())
+    names = {path.name for path in (tmp_path / "whole").iterdir()}
+    assert names == {path.name for path in out.iterdir()}
+    assert all((out / n).read_bytes() == (tmp_path / "whole" / n).read_bytes() for n in names - {"manifest.json"})
 
 
 def test_the_same_tokens_are_not_packed_twice(sample_corpus: Path, tiny_model: Path, tmp_path: Path) -> None:

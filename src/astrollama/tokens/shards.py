@@ -1,11 +1,13 @@
 """Tokens on disk: flat memory-mapped files of unsigned integers, and a table that says where each document lies.
 
 A document lies whole in one shard. `documents.parquet` has a row a document: id, content hash, shard, offset and length.
+A shard that is whole has its rows in `parts/` while the others are made: work that was killed goes on behind it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 STAGE_NAME = "pack"
 INDEX = "documents.parquet"
-TOKENS_A_SHARD = 2**27
+TOKENS_A_SHARD = 2**23  # some 16 MiB, and seconds of work
+PARTS = "parts"
 _DOCUMENTS_A_BATCH = 512
 
 
@@ -43,44 +46,43 @@ def pack_corpus(corpus: Path, tokenizer: DocumentTokenizer, model_name: str, out
         "train.parquet": manifest["files"]["train.parquet"]["sha256"],
         "tokenizer": tokenizer.digest,
     }
-    with stage_directory(out, STAGE_NAME, identity, disposable=[INDEX, "tokens-*.bin"]) as stage:
+    with stage_directory(out, STAGE_NAME, identity, disposable=[INDEX, "tokens-*.bin", PARTS], keeps=PARTS) as stage:
         if stage.state == "complete":
             say(f"{out}: the tokens are already there")
-            return read_manifest(out, STAGE_NAME)
-        return _pack(read_documents(corpus / "train.parquet"), tokenizer, model_name, stage)
+        else:
+            documents = read_documents(corpus / "train.parquet")
+            _pack(documents, manifest["counts"]["train"], tokenizer, model_name, stage)
+        shutil.rmtree(stage.path / PARTS, ignore_errors=True)
+    return read_manifest(out, STAGE_NAME)
 
 
 def _pack(
-    documents: Iterable[Document], tokenizer: DocumentTokenizer, model_name: str, stage: StageDirectory
-) -> dict[str, Any]:
+    documents: Iterator[Document],
+    num_documents: int,
+    tokenizer: DocumentTokenizer,
+    model_name: str,
+    stage: StageDirectory,
+) -> None:
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32)
-    rows: dict[str, list[Any]] = {"id": [], "content_hash": [], "shard": [], "offset": [], "length": []}
+    (stage.path / PARTS).mkdir(exist_ok=True)
     shards = _ShardWriter(stage.path, dtype)
-    try:
-        stream = track(documents, "tokenising")
-        while batch := list(islice(stream, _DOCUMENTS_A_BATCH)):
-            for document, tokens in zip(batch, tokenizer.encode_documents([d.text for d in batch]), strict=True):
-                shard, offset = shards.append(tokens)
-                for name, value in zip(
-                    rows, (document.id, document.content_hash, shard, offset, len(tokens)), strict=True
-                ):
-                    rows[name].append(value)
-    finally:
-        shards.close()
+    done = shards.num_documents
+    stream = track(islice(documents, done, None), "tokenising", num_documents, completed=done)
+    while batch := list(islice(stream, _DOCUMENTS_A_BATCH)):
+        for document, tokens in zip(batch, tokenizer.encode_documents([own.text for own in batch]), strict=True):
+            shards.append(document, tokens)
+    shards.close()
+    table = pa.concat_tables(map(pq.read_table, shards.parts))
     with atomic_path(stage.path / INDEX) as partial:
-        pq.write_table(pa.table(rows), partial)
-    counts = {
-        "documents": len(rows["id"]),
-        "tokens": sum(rows["length"]),
-        "longest_document": max(rows["length"], default=0),
-    }
-    return stage.finish(
+        pq.write_table(table, partial)
+    lengths = table["length"].to_numpy()
+    stage.finish(
         [INDEX, *shards.names],
-        counts,
+        {"documents": len(lengths), "tokens": int(lengths.sum()), "longest_document": int(lengths.max(initial=0))},
         tokenizer={
             "model": model_name,
             "digest": tokenizer.digest,
@@ -155,38 +157,60 @@ class TokenShards:
 
 
 class _ShardWriter:
-    """Appends documents to shards; the manifest, written after the last, makes them count."""
+    """Gathers documents and writes them shard by shard: first the tokens, then the rows, which make the shard count."""
 
     def __init__(self, folder: Path, dtype: np.dtype[Any]) -> None:
+        """Go on behind the shards that are there."""
+        import pyarrow.parquet as pq
+
         self._folder = folder
         self._dtype = dtype
-        self._open: Any = None
-        self._used = 0
+        self._start()
         self.names: list[str] = []
+        self.parts: list[Path] = []
+        self.num_documents = 0
+        while self._part().is_file() and (folder / _shard_name(len(self.names))).is_file():
+            self.num_documents += pq.read_metadata(self._part()).num_rows
+            self._count()
 
-    def append(self, tokens: list[int]) -> tuple[int, int]:
-        """Write a document; returns its shard and the offset in it, in tokens."""
+    def append(self, document: Document, tokens: list[int]) -> None:
+        """Add a document; one that does not fit begins a new shard."""
         import numpy as np
 
-        if self._open is None or self._used + len(tokens) > TOKENS_A_SHARD:
+        if self._used and self._used + len(tokens) > TOKENS_A_SHARD:
             self.close()
-            self.names.append(_shard_name(len(self.names)))
-            self._open = (self._folder / self.names[-1]).open("wb")
-            self._used = 0
-        offset = self._used
-        self._open.write(np.asarray(tokens, dtype=self._dtype).tobytes())
+        row = (document.id, document.content_hash, len(self.names), self._used, len(tokens))
+        for values, value in zip(self._rows.values(), row, strict=True):
+            values.append(value)
+        self._tokens.append(np.asarray(tokens, dtype=self._dtype))
         self._used += len(tokens)
-        return len(self.names) - 1, offset
 
     def close(self) -> None:
-        """Flush the shard that is open to the disk."""
-        import os
+        """Write what was gathered, if anything."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-        if self._open is not None:
-            self._open.flush()
-            os.fsync(self._open.fileno())
-            self._open.close()
-            self._open = None
+        if not self._tokens:
+            return
+        with atomic_path(self._folder / _shard_name(len(self.names))) as partial:
+            np.concatenate(self._tokens).tofile(partial)
+        with atomic_path(self._part()) as partial:
+            pq.write_table(pa.table(self._rows), partial)
+        self._count()
+        self._start()
+
+    def _start(self) -> None:
+        self._rows: dict[str, list[Any]] = {"id": [], "content_hash": [], "shard": [], "offset": [], "length": []}
+        self._tokens: list[np.ndarray] = []
+        self._used = 0
+
+    def _part(self) -> Path:
+        return self._folder / PARTS / f"documents-{len(self.names):05d}.parquet"
+
+    def _count(self) -> None:
+        self.parts.append(self._part())
+        self.names.append(_shard_name(len(self.names)))
 
 
 def _shard_name(number: int) -> str:
