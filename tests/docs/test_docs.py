@@ -15,12 +15,14 @@ from astrollama.cli.main import run
 from astrollama.recipe import load_recipe
 from astrollama.sources.sample import SAMPLE
 from tests.conftest import tiny_recipe
+from tests.sources.oai_server import Repository, read_papers, serve
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # in this order each page finds what those before it have made
 RUN = ["README.md", "docs/tutorial.md", "docs/how-to/own-papers.md", "docs/how-to/adapters.md"]
 RUN += ["docs/how-to/base-models.md", "docs/how-to/stop-and-resume.md"]
+RUN += ["docs/how-to/harvest.md", "docs/how-to/corpus.md", "docs/how-to/own-field.md"]
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 
@@ -78,6 +80,9 @@ def test_every_command_of_the_docs_works(
     lines = SAMPLE.read_bytes().splitlines()
     Path("papers.jsonl").write_bytes(b"\n".join(lines))
     Path("papers-with-mistakes.jsonl").write_bytes(b"\n".join([*lines, b"{broken"]))
+    Path("questions.jsonl").write_text(
+        '{"question": "Which star is nearest to the Sun?", "answer": "Proxima Centauri"}'
+    )
     for method in ("full", "lora"):
         Path(f"tiny-{method}.toml").write_text(tiny_recipe(tiny_model, f"train.method={method}").to_toml())
     stand_ins = {
@@ -86,12 +91,14 @@ def test_every_command_of_the_docs_works(
         "smollm2-135m-lora": "tiny-lora.toml",
         "corpus.test_fraction=0.15": "corpus.test_fraction=0.16",
     }
-    for page in RUN:
-        for line in commands(ROOT / page):
+    with serve(Repository(read_papers(SAMPLE, 240))) as server:
+        for page, line in [(page, line) for page in RUN for line in commands(ROOT / page)]:
             words = [stand_ins.get(word, re.sub(r"\d minutes", "900 tokens", word)) for word in _words(line)]
             if words[0] != "astrollama":
                 continue
             words = words[1:]
+            if words[:2] == ["corpus", "harvest"]:
+                words += ["--url", server.url, "--delay", "0"]
             if words[0] == "pack":
                 words += ["--model", str(tiny_model)]
             if words[0] == "complete":
