@@ -55,7 +55,7 @@ def test_training_documents_that_hold_a_question_are_left_out_and_reported(
         ("quiz", 4, 1),
         ("held-out papers", manifest["counts"]["test"], 0),
     ]
-    [removed] = quality(tmp_path / "out")["rejected"]["contaminated"]["sample"]
+    [removed] = quality(tmp_path / "out")["decontamination"][0]["sample"]
     assert removed["id"] == sample[0]["id"]
     assert "of its words stand in quiz, first in q7: " in removed["detail"]
     assert sample[-1]["id"] in ids(tmp_path / "out")["test"]
@@ -69,7 +69,7 @@ def test_training_documents_that_share_much_text_with_held_out_papers_are_left_o
     phrase = {**sample[1], "abstract": sample[1]["abstract"] + " " + " ".join(held_out[-13:])}
     manifest = build(write_jsonl(reused, phrase, *sample[2:]), tmp_path / "out")
     assert manifest["counts"]["rejected"] == {"contaminated": 1}
-    [removed] = quality(tmp_path / "out")["rejected"]["contaminated"]["sample"]
+    [removed] = quality(tmp_path / "out")["decontamination"][0]["sample"]
     assert removed["id"] == "reuses"
     assert removed["detail"].startswith(f"37% of its words stand in held-out papers, first in {sample[-1]['id']}: ")
 

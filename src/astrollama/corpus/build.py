@@ -103,7 +103,7 @@ def _build(
     kept = [index for index in range(len(found.ids)) if index not in duplicates]
     rule = split_rule([found.ids[i] for i in kept], [found.dates[i] for i in kept], settings, previous)
     places = Places.of(staged, duplicates, rule)
-    report = write_places(stage.path / PARTS, places, benchmarks, settings, stage.path)
+    report, decontamination = write_places(stage.path / PARTS, places, benchmarks, settings, stage.path)
 
     counts = {
         "records": staged.num_rows + staged.num_passed_over,
@@ -118,8 +118,8 @@ def _build(
             "validation_from": rule.validation_from,
             "held_out_from": rule.held_out_from,
         },
-        "decontamination": report.decontamination,
-        "duplicates_across_splits": report.duplicates_across_splits,
+        "decontamination": decontamination,
+        "duplicates_across_splits": places.duplicates_across_splits,
     }
     files = list(OUTPUTS)
     if write_card is not None:

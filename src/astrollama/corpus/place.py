@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,77 +49,120 @@ class Places:
         )
 
 
-@dataclass
 class Report:
-    """What was written and what was left out.
+    """What was written and what was left out, with the first records of each reason and of each benchmark."""
 
-    Attributes:
-        rejected: how many records, by reason.
-        samples: the first records of each reason.
-        decontamination: for each benchmark how many items it has, and how many documents it took out.
-    """
+    def __init__(self) -> None:
+        self.splits: dict[str, int] = {}
+        self.rejected: Counter[str] = Counter()
+        self.removed_by: Counter[str] = Counter()
+        self._samples: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
-    splits: dict[str, int] = field(default_factory=dict)
-    rejected: Counter[str] = field(default_factory=Counter)
-    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    decontamination: list[dict[str, Any]] = field(default_factory=list)
-    duplicates_across_splits: int = 0
+    def note(self, row: Mapping[str, Any], reason: str, detail: str, benchmark: str = "") -> None:
+        """Count a record that is left out; `benchmark` is what it shares text with."""
+        self.rejected[reason] += 1
+        self.removed_by[benchmark] += 1
+        samples = self._samples.setdefault((reason, benchmark), [])
+        if len(samples) < SAMPLES_A_REASON:
+            samples.append({**row, "detail": detail})
+
+    def quality(self, decontamination: Sequence[Mapping[str, Any]], duplicates_across_splits: int) -> dict[str, Any]:
+        """What `quality.json` holds."""
+        return {
+            "decontamination": [
+                {**entry, "sample": self._samples.get((CONTAMINATED, entry["benchmark"]), [])}
+                for entry in decontamination
+            ],
+            "duplicates_across_splits": duplicates_across_splits,
+            "rejected": {
+                reason: {"count": count, "sample": self._samples.get((reason, ""), [])}
+                for reason, count in sorted(self.rejected.items())
+                if reason != CONTAMINATED
+            },
+        }
+
+
+class Decontamination:
+    """All texts that a training document must not share."""
+
+    def __init__(
+        self, benchmarks: Sequence[Benchmark], held_out: Iterable[tuple[str, str]], settings: CorpusSection
+    ) -> None:
+        self._hashes = {one.name: one.sha256 for one in benchmarks}
+        self._shared = [SharedText(one.name, one.items, settings.ngram_words) for one in benchmarks]
+        self._held_out = SharedText(HELD_OUT, held_out, settings.ngram_words)
+        self._held_out_overlap = settings.held_out_overlap
+
+    def match(self, text: str) -> Match | None:
+        """With which benchmark, or else with which held-out paper, a text shares too much."""
+        words = Words(text)
+        for one in self._shared:
+            if match := one.match(words, 0.0):
+                return match
+        return self._held_out.match(words, self._held_out_overlap)
+
+    def report(self, removed_by: Mapping[str, int]) -> list[dict[str, Any]]:
+        """For each benchmark how many items it has and how many documents it took out."""
+        return [
+            {
+                "benchmark": one.benchmark,
+                "sha256": self._hashes.get(one.benchmark),
+                "items": one.num_items,
+                "items_too_short": one.num_short,
+                "removed": removed_by.get(one.benchmark, 0),
+            }
+            for one in (*self._shared, self._held_out)
+        ]
 
 
 def write_places(
     parts: Path, places: Places, benchmarks: Sequence[Benchmark], settings: CorpusSection, out: Path
-) -> Report:
-    """Write the splits, `rejected.parquet` and `quality.json` to `out`."""
-    report = Report(duplicates_across_splits=places.duplicates_across_splits)
-    shared = [SharedText(one.name, one.items, settings.ngram_words) for one in benchmarks]
-    held_out = SharedText(HELD_OUT, _texts_of(parts, places, "test"), settings.ngram_words)
-    matches: Counter[str] = Counter()
+) -> tuple[Report, list[dict[str, Any]]]:
+    """Write the splits, `rejected.parquet` and `quality.json` to `out`.
 
+    Returns:
+        What was left out, and of each benchmark what it took out.
+    """
+    decontamination = Decontamination(benchmarks, _texts_of(parts, places, "test"), settings)
+    report = Report()
     with ExitStack() as stack:
         writers = {
             split: stack.enter_context(table_writer(out / f"{split}.parquet", document_schema())) for split in SPLITS
         }
         rejected = stack.enter_context(table_writer(out / REJECTED, rejected_schema()))
         for table, rows in _tables(parts, "writing the corpus"):
-            reasons, details = table["reason"].to_pylist(), table["detail"].to_pylist()
-            split_of = [places.split_of_row.get(row) for row in rows]
-            for index, (row, text) in enumerate(zip(rows, table["text"].to_pylist(), strict=True)):
-                if duplicate := places.duplicate_at_row.get(row):
-                    reasons[index], details[index] = duplicate.reason, duplicate.detail
-                elif split_of[index] in ("train", "validation"):
-                    match = _match(text, shared, held_out, settings)
-                    if match is not None:
-                        split_of[index] = None
-                        matches[match.benchmark] += 1
-                        reasons[index], details[index] = CONTAMINATED, _tell(match)
+            split_of, table = _judge(table, rows, places, decontamination, report)
             for split, writer in writers.items():
                 writer.write(table.filter(_mask(own == split for own in split_of)))
-            _note_samples(report, table, reasons, details)
-            rejected.write(_with_reasons(table, reasons, details))
+            rejected.write(table.filter(_mask(own is None for own in split_of)))
     report.splits = {split: writer.num_rows for split, writer in writers.items()}
-    hashes = {one.name: one.sha256 for one in benchmarks}
-    report.decontamination = [
-        {
-            "benchmark": one.benchmark,
-            "sha256": hashes.get(one.benchmark),
-            "items": one.num_items,
-            "items_too_short": one.num_short,
-            "removed": matches[one.benchmark],
-        }
-        for one in [*shared, held_out]
-    ]
-    write_json(
-        out / QUALITY,
-        {
-            "decontamination": report.decontamination,
-            "duplicates_across_splits": report.duplicates_across_splits,
-            "rejected": {
-                reason: {"count": report.rejected[reason], "sample": report.samples[reason]}
-                for reason in sorted(report.samples)
-            },
-        },
-    )
-    return report
+    removed = decontamination.report(report.removed_by)
+    write_json(out / QUALITY, report.quality(removed, places.duplicates_across_splits))
+    return report, removed
+
+
+def _judge(
+    table: pa.Table, rows: range, places: Places, decontamination: Decontamination, report: Report
+) -> tuple[list[Split | None], pa.Table]:
+    """The split of each record of a part, None for those that are left out, and the part with its reasons."""
+    import pyarrow as pa
+
+    split_of = [places.split_of_row.get(row) for row in rows]
+    told = table.select(["id", "title", "date", "origin"]).to_pylist()
+    reasons, details = table["reason"].to_pylist(), table["detail"].to_pylist()
+    for index, (row, text) in enumerate(zip(rows, table["text"].to_pylist(), strict=True)):
+        benchmark = ""
+        if duplicate := places.duplicate_at_row.get(row):
+            reasons[index], details[index] = duplicate.reason, duplicate.detail
+        elif split_of[index] in ("train", "validation") and (match := decontamination.match(text)):
+            split_of[index] = None
+            reasons[index], details[index] = CONTAMINATED, _tell(match)
+            benchmark = match.benchmark
+        if reasons[index] is not None:
+            report.note(told[index], reasons[index], details[index], benchmark)
+    for name, values in (("reason", reasons), ("detail", details)):
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(values, pa.string()))
+    return split_of, table
 
 
 def _texts_of(parts: Path, places: Places, wanted: Split) -> Iterator[tuple[str, str]]:
@@ -141,39 +184,9 @@ def _tables(parts: Path, description: str, columns: list[str] | None = None) -> 
         start += table.num_rows
 
 
-def _match(text: str, shared: Sequence[SharedText], held_out: SharedText, settings: CorpusSection) -> Match | None:
-    words = Words(text)
-    for one in shared:
-        if match := one.match(words, 0.0):
-            return match
-    return held_out.match(words, settings.held_out_overlap)
-
-
 def _tell(match: Match) -> str:
     words = match.shared if len(match.shared) <= 200 else f"{match.shared[:200]}…"
     return f"{match.overlap:.0%} of its words stand in {match.benchmark}, first in {match.item}: {words!r}"
-
-
-def _note_samples(
-    report: Report, table: pa.Table, reasons: Sequence[str | None], details: Sequence[str | None]
-) -> None:
-    for index, reason in enumerate(reasons):
-        if reason is None:
-            continue
-        report.rejected[reason] += 1
-        samples = report.samples.setdefault(reason, [])
-        if len(samples) < SAMPLES_A_REASON:
-            row = table.slice(index, 1).select(["id", "title", "date", "origin"]).to_pylist()[0]
-            samples.append({**row, "detail": details[index]})
-
-
-def _with_reasons(table: pa.Table, reasons: list[str | None], details: list[str | None]) -> pa.Table:
-    import pyarrow as pa
-
-    for name, values in (("reason", reasons), ("detail", details)):
-        column = pa.array(values, pa.string())
-        table = table.set_column(table.schema.get_field_index(name), name, column)
-    return table.filter(_mask(reason is not None for reason in reasons))
 
 
 def _mask(values: Iterator[bool]) -> pa.Array:
