@@ -15,6 +15,7 @@ from astrollama.cli.main import run
 from astrollama.recipe import load_recipe
 from astrollama.sources.sample import SAMPLE
 from tests.conftest import tiny_recipe
+from tests.sources.latex.archives import PAPER, tar
 from tests.sources.oai_server import Repository, read_papers, serve
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # in this order each page finds what those before it have made
 RUN = ["README.md", "docs/tutorial.md", "docs/how-to/own-papers.md", "docs/how-to/adapters.md"]
 RUN += ["docs/how-to/base-models.md", "docs/how-to/stop-and-resume.md"]
-RUN += ["docs/how-to/harvest.md", "docs/how-to/corpus.md", "docs/how-to/own-field.md"]
+RUN += ["docs/how-to/harvest.md", "docs/how-to/full-text.md", "docs/how-to/corpus.md", "docs/how-to/own-field.md"]
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 
@@ -83,6 +84,8 @@ def test_every_command_of_the_docs_works(
     Path("questions.jsonl").write_text(
         '{"question": "Which star is nearest to the Sun?", "answer": "Proxima Centauri"}'
     )
+    Path("sources").mkdir()
+    Path("sources/2309.00001.tar.gz").write_bytes(tar(("ms.tex", PAPER)))
     for method in ("full", "lora"):
         Path(f"tiny-{method}.toml").write_text(tiny_recipe(tiny_model, f"train.method={method}").to_toml())
     stand_ins = {

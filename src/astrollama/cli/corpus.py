@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrollama.cli import build, harvest
+from astrollama.cli import build, harvest, latex
 from astrollama.cli.options import (
     JsonOption,
     LikeOption,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Corpora: get papers, make a corpus of them, and see what it holds.")
 app.command()(build.build)
 app.command()(harvest.harvest)
+app.command()(latex.latex)
 
 
 @app.command("import")
