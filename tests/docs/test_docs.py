@@ -95,7 +95,7 @@ def test_every_command_of_the_docs_works(
         "corpus.test_fraction=0.15": "corpus.test_fraction=0.16",
     }
     with serve(Repository(read_papers(SAMPLE, 240))) as server:
-        for page, line in [(page, line) for page in RUN for line in commands(ROOT / page)]:
+        for page, line in ((name, line) for name in RUN for line in commands(ROOT / name)):
             words = [stand_ins.get(word, re.sub(r"\d minutes", "900 tokens", word)) for word in _words(line)]
             if words[0] != "astrollama":
                 continue

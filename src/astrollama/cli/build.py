@@ -14,8 +14,8 @@ from astrollama.cli.options import (
     OutOption,
     SetOption,
     WorkersOption,
-    describe_corpus,
     print_json,
+    tell_corpus,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def build(
     if json:
         print_json({key: manifest[key] for key in ("counts", "split", "decontamination", "seconds")})
     else:
-        typer.echo(describe_corpus(manifest))
+        tell_corpus(manifest, out)
         typer.echo(f"described in {out / 'README.md'}")
 
 

@@ -15,8 +15,8 @@ from astrollama.cli.options import (
     OutOption,
     SetOption,
     WorkersOption,
-    describe_corpus,
     print_json,
+    tell_corpus,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def import_(
     if json:
         print_json({key: manifest[key] for key in ("counts", "split", "decontamination", "seconds")})
     else:
-        typer.echo(describe_corpus(manifest))
+        tell_corpus(manifest, out)
 
 
 @app.command("sample")

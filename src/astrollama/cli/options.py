@@ -43,6 +43,13 @@ def print_json(value: Any) -> None:
     print(flush=True)
 
 
+def tell_corpus(manifest: Mapping[str, Any], out: Path) -> None:
+    """Print what an import did, and how the split stays where the newest months were held out by share."""
+    typer.echo(describe_corpus(manifest))
+    if manifest["split"]["kind"] == "date" and not manifest["identity"]["like"]:
+        typer.echo(f"when the corpus grows, give --like {out}: else newer months are held out, and these trained on")
+
+
 def describe_corpus(manifest: Mapping[str, Any]) -> str:
     """One line on what an import did."""
     counts, split = manifest["counts"], manifest["split"]

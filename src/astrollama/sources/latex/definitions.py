@@ -2,10 +2,13 @@ r"""The commands that define others and those that choose what is read: \newcomm
 
 from __future__ import annotations
 
+import re
+
 from astrollama.sources.latex.interpreter import Handler, Interpreter
 from astrollama.sources.latex.macros import (
     Builtin,
     Macro,
+    Parameter,
     make_macro,
     read_argument,
     read_command_parameters,
@@ -95,19 +98,19 @@ def new_environment(interpreter: Interpreter, _name: str) -> None:
     environment = plain_text(read_argument(source))
     parameters = read_command_parameters(source)
     begin, end = read_argument(source), read_argument(source)
-    if environment not in PROTECTED_ENVIRONMENTS:
+    if environment not in PROTECTED_ENVIRONMENTS and not environment.lower().endswith("abstract"):
         interpreter.definitions.environments[environment] = (make_macro(parameters, begin), end)
 
 
 def new_theorem(interpreter: Interpreter, _name: str) -> None:
-    r"""\newtheorem{x}[counter]{Title}[section]: the title is read out where the environment begins."""
+    r"""\newtheorem{x}[counter]{Title}[section]: the title is read out where the environment begins, with a name in brackets."""
     source = interpreter.input
     read_star(source)
     environment = plain_text(read_argument(source))
     read_optional(source)
     title = read_argument(source)
     read_optional(source)
-    begin = make_macro([], [PAR, *title, ".", " "])
+    begin = make_macro([Parameter("optional")], [PAR, *title, " ", "(", "#", "1", ")", ".", " "])
     interpreter.definitions.environments[environment] = (begin, [PAR])
 
 
@@ -140,13 +143,13 @@ def define(interpreter: Interpreter, command: str, meaning: Macro | Builtin) -> 
 
 def _plain_relation(macro: Macro) -> Macro:
     r"""The macro, or, for a sign built from boxes, as \lesssim was before there was one, that sign."""
-    body = macro.fixed
-    if len(body) > _MAX_SIGN_TOKENS or not _BOXES.intersection(body) or not _CURLY.intersection(body):
+    text = "".join(macro.fixed[:_MAX_SIGN_TOKENS])
+    if len(macro.fixed) > _MAX_SIGN_TOKENS or not _BOXES.intersection(macro.fixed) or not _CURLY.search(text):
         return macro
-    text = "".join(body)
-    if ("<" in text) == (">" in text):
+    less, greater = bool(_LESS.search(text)), bool(_GREATER.search(text))
+    if less == greater:
         return macro
-    return make_macro([], [r"\ensuremath", "{", r"\lesssim" if "<" in text else r"\gtrsim", "}"])
+    return make_macro([], [r"\ensuremath", "{", r"\lesssim" if less else r"\gtrsim", "}"])
 
 
 def condition(interpreter: Interpreter, name: str) -> None:
@@ -306,11 +309,16 @@ def _skip_branch(interpreter: Interpreter) -> str:
     return r"\fi"
 
 
-_MAX_SIGN_TOKENS = 60
+_MAX_SIGN_TOKENS = 200
 _BOXES = frozenset(
-    (r"\hbox", r"\raise", r"\lower", r"\buildrel", r"\atop", r"\mathop", r"\stackrel", r"\vcenter", r"\rlap")
+    rf"\{name}"
+    for name in str.split("""
+    hbox raise lower buildrel atop mathop mathrel stackrel vcenter rlap llap raisebox shortstack mathpalette mathchoice
+    """)
 )
-_CURLY = frozenset((r"\sim", r"\approx"))
+# a sign may be given by its place in a font, as in \mathchar"218; \mathpalette builds it by another macro
+_CURLY = re.compile(r'\\sim|\\approx|\\mathchar"0?218|\\mathpalette')
+_LESS, _GREATER = re.compile(r'<|\\lt\b|"3?13C'), re.compile(r'>|\\gt\b|"3?13E')
 _SWITCHES = (Builtin(r"\iftrue"), Builtin(r"\iffalse"))
 
 HANDLERS: dict[str, Handler] = {

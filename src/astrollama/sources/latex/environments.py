@@ -9,7 +9,10 @@ from astrollama.sources.latex.tokens import is_command, plain_text
 from astrollama.sources.latex.vocabulary import DISPLAY_ENVIRONMENTS, DROPPED_ENVIRONMENTS, ENVIRONMENT_ARGUMENTS
 
 _ENDS_DROPPED = frozenset((r"\section", r"\subsection"))
-_ACKNOWLEDGEMENTS = ("acknowledgements", "acknowledgments", "acknowledgement", "acknowledgment", "acks", "ack")
+_ACKNOWLEDGEMENTS = (
+    *("acknowledgements", "acknowledgments", "acknowledgement", "acknowledgment", "acks", "ack"),
+    *("contribution", "addendum"),  # of aastex7, of Nature's class
+)
 _LISTS = ("itemize", "enumerate", "description", "list", "compactitem", "compactenum")
 _RAW_ENVIRONMENTS = ("comment", "verbatim", "Verbatim", "lstlisting", "minted", "alltt", "filecontents")
 _WHOLE_FILE = 2**31
@@ -32,13 +35,15 @@ def begin(interpreter: Interpreter, name: str) -> None:
         interpreter.close_captures()
         interpreter.in_body = True
         interpreter.manuscript.forget_preamble()
-    elif plain == "abstract":
+    elif plain.lower().endswith("abstract"):  # Science's class has a sciabstract
         read_optional(interpreter.input)
         interpreter.manuscript.begin_part("", 1, ABSTRACT)
     elif plain in _ACKNOWLEDGEMENTS:
         acknowledgements(interpreter, name)
     elif plain in ("appendix", "appendices"):
         appendix(interpreter, name)
+    elif plain == "methods":
+        interpreter.manuscript.begin_part("Methods", 1, SECTION)
     else:
         if plain in ("center", "quote", "quotation"):
             interpreter.manuscript.add(PARAGRAPH)
@@ -58,7 +63,7 @@ def end(interpreter: Interpreter, _name: str) -> None:
         interpreter.input.push(own[1])
     elif environment == "document":
         interpreter.finished = True
-    elif environment == "abstract":
+    elif environment.rstrip("*").lower().endswith("abstract"):
         interpreter.manuscript.end_abstract()
     elif environment in ("center", "quote", "quotation"):
         interpreter.manuscript.add(PARAGRAPH)
@@ -92,7 +97,11 @@ def end_in_maths(interpreter: Interpreter, _name: str) -> None:
         interpreter.finished = True
     elif own := interpreter.definitions.environments.get(environment):
         interpreter.input.push(own[1])
+    elif not formula.num_environments:  # what ends began before the formula, whose own end is missing
+        interpreter.close_formula(is_whole=False)
+        interpreter.input.push([r"\end", "{", environment, "}"])
     else:
+        formula.num_environments -= 1
         for token in (r"\end", "{", environment, "}"):
             formula.add(token)
 
@@ -105,6 +114,7 @@ def begin_in_maths(interpreter: Interpreter, _name: str) -> None:
     if own := interpreter.definitions.environments.get(environment):
         expand(own[0], interpreter.input)
     else:
+        formula.num_environments += 1
         for token in (r"\begin", "{", environment, "}"):
             formula.add(token)
 

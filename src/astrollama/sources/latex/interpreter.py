@@ -24,6 +24,7 @@ from astrollama.sources.latex.macros import (
 )
 from astrollama.sources.latex.manuscript import PARAGRAPH, Manuscript
 from astrollama.sources.latex.maths import Formula
+from astrollama.sources.latex.settings import skip_settings
 from astrollama.sources.latex.problems import ConversionError, Problems
 from astrollama.sources.latex.tokens import PAR, SOFT, SPACES, Input, is_command, is_word, plain_text
 from astrollama.sources.latex.vocabulary import MATHS_SIGNS, SKIPPED, SYMBOLS, UNWRAPPED
@@ -145,7 +146,7 @@ class Interpreter:
 
         Behind a macro in the middle of a word there is none: `Espa\n a`.
         """
-        if macro.is_fixed and not self.manuscript.last.isalnum() and self.soft_space_separates():
+        if macro.is_fixed and not self.manuscript.last.isalpha() and self.soft_space_separates():
             self.input.push([" "])
         expand(macro, self.input)
 
@@ -159,12 +160,10 @@ class Interpreter:
         return following is not None and following[0] not in _NO_SPACE_BEFORE and following not in SPACES
 
     def _unknown_command(self, name: str) -> None:
-        following = self.input.peek()
-        if following == "=":  # a register that the paper has made
+        if self.input.peek() == "=":  # a register that the paper has made
             self.read_dimension()
             return
-        if following == "[":
-            read_optional(self.input)
+        skip_settings(self.input)
         if self.in_body:
             self.problems.note("unknown command", name)
 
@@ -323,7 +322,7 @@ class Interpreter:
     # --- arguments
 
     def skip_arguments(self, specification: str) -> None:
-        """Pass over arguments: `s` star, `o` optional, `m` mandatory, `d` dimension, `c` command."""
+        """Pass over arguments: `s` star, `o` optional, `m` in braces, `a` in braces or not, `d` dimension, `c` command."""
         for kind in specification:
             if kind == "s":
                 read_star(self.input)
@@ -332,6 +331,8 @@ class Interpreter:
             elif kind == "m":
                 if follows(self.input, "{"):
                     read_argument(self.input)
+            elif kind == "a":
+                read_argument(self.input)
             elif kind == "d":
                 self.read_dimension()
             else:

@@ -22,12 +22,15 @@ class Formula:
 
     Attributes:
         closer: the token that ends it: `$`, `$$`, `\)`, `\]`, `}` for \ensuremath, or the name of an environment.
+        num_environments: how many environments are open within it.
     """
 
     def __init__(self, closer: str) -> None:
         self.closer = closer
         self._pieces: list[str] = []
         self._open: list[int] = []
+        self._num_pieces = 0  # that stand before a number typed with \eqno, 0 where none is
+        self.num_environments = 0
         self._box_follows = False
 
     @property
@@ -52,9 +55,11 @@ class Formula:
             return
         if token in (SOFT, PAR):
             token = " "
+        elif token in (r"\eqno", r"\leqno"):
+            self._num_pieces = self._num_pieces or len(pieces)
         elif pieces and token[0].isalpha() and pieces[-1][0] == "\\" and pieces[-1][-1].isalpha():
             pieces.append(" ")
-        self._box_follows = token in TEXT_IN_MATHS or (self._box_follows and token == " ")
+        self._box_follows = token in TEXT_IN_MATHS or (self._box_follows and token[0] != "\\")  # \hbox to 0pt{…}
         pieces.append(token)
 
     def open_brace(self) -> None:
@@ -91,7 +96,7 @@ class Formula:
         """The formula with its dollar signs, on one line; "" if there is nothing in it, " " if only space is."""
         while self._open:
             self.close_brace()
-        content = _EMPTY_BOX.sub("", "".join(self._pieces))
+        content = _EMPTY_BOX.sub("", "".join(self._pieces[: self._num_pieces or None]))
         content = _WHITE_SPACE.sub(" ", content).strip()
         if not content or _ONLY_SPACE.fullmatch(content):
             return " " if content else ""
