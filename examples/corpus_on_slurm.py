@@ -8,6 +8,8 @@ that every node sees, and astrollama[cluster] must be installed where the tasks 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from datatrove.executor import SlurmPipelineExecutor
 
 from astrollama.corpus.build import import_corpus
 from astrollama.corpus.cluster import PartsBlock
+from astrollama.corpus.parts import COUNT, part_paths
 from astrollama.recipe import load_recipe
 from astrollama.sections import CorpusSection
 from astrollama.sources.files import FileSource
@@ -38,16 +41,28 @@ def main() -> None:
             partition=options.partition,
             logging_dir=str(options.out.resolve().with_name(f"{options.out.name}-slurm")),
             job_name="astrollama-corpus",
+            skip_completed=False,  # which tasks are complete is told by the parts
         )
         executor.run()
-        while executor.get_incomplete_ranks(skip_completed=True):
+        while not all_parts_are_there(folder):
             time.sleep(10)
+            if not is_queued(executor.job_id) and not all_parts_are_there(folder):
+                sys.exit(f"error: the tasks have ended without all parts: see {executor.logging_dir.path}")
 
     settings = load_recipe(options.recipe).corpus
     source = FileSource(
         [path.resolve() for path in options.papers], text_field=settings.text_field, categories=settings.categories
     )
     import_corpus(source, settings, options.out, make_parts=on_slurm)
+
+
+def all_parts_are_there(folder: Path) -> bool:
+    return (folder / COUNT).is_file() and all(path.is_file() for path in part_paths(folder))
+
+
+def is_queued(job_id: str) -> bool:
+    command = ["squeue", "--noheader", "--jobs", str(job_id)]
+    return bool(subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip())
 
 
 if __name__ == "__main__":

@@ -141,7 +141,8 @@ def test_a_value_that_cannot_be_is_refused_with_its_key_itself_and_what_could_be
     tmp_path: Path, setting: str, told: str
 ) -> None:
     with pytest.raises(
-        RecipeError, match=rf"mine\.toml: {re.escape(told)}.* cannot be used: (input|string|tuple|'soon')"
+        RecipeError,
+        match=rf"mine\.toml: {re.escape(told)}.* cannot be used: (input|string|tuple|'q_proj' is one text|'soon')",
     ):
         load(tmp_path, "", setting)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from astrollama import __version__
 
+_MAIL = re.compile(r"[^\s=@]+@[\w-]+(?:\.[\w-]+)+")
+
 
 def command() -> list[str]:
-    """The command that runs, with the program's bare name."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+    """The command that runs, with the program's bare name, and without mail addresses, for it is published."""
+    return [Path(sys.argv[0]).name, *(_MAIL.sub("ADDRESS", word) for word in sys.argv[1:])]
 
 
 def versions() -> dict[str, str | None]:

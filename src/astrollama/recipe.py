@@ -27,6 +27,7 @@ from astrollama.sections import (
     TrainSection,
 )
 
+_PATHS = (("source", "paths"), ("corpus", "benchmarks"))
 # what other programs call it
 _OTHER_NAMES = {
     "learning_rate": ("peak_lr",),
@@ -117,6 +118,7 @@ def _read(source: str, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError(f"{path} cannot be read ({error})", "give a TOML file in UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path} is not valid TOML ({error})", "mend that line") from error
+    _anchor_paths(values, path.parent)
     if "extends" not in values:
         return values
     parent = values.pop("extends")
@@ -124,6 +126,14 @@ def _read(source: str, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError(f"{path}: extends = {parent!r} is not a text", "name one recipe")
     beside = path.parent / parent
     return _merge(_read(str(beside) if beside.is_file() else parent, (*seen, path.resolve())), values)
+
+
+def _anchor_paths(values: Mapping[str, Any], folder: Path) -> None:
+    """Files that a recipe names lie where it lies, wherever the command is given."""
+    for section, key in _PATHS:
+        names = values.get(section, {}).get(key) if isinstance(values.get(section, {}), dict) else None
+        if isinstance(names, list):
+            values[section][key] = [str(folder / name) if isinstance(name, str) else name for name in names]
 
 
 def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -91,6 +91,7 @@ def stage_directory(
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     state = stage_state(path, stage, identity, keeps)
     if state == "complete":
+        _tidy(path)
         yield StageDirectory(path, stage, identity, state)
         return
     try:
@@ -194,14 +195,14 @@ def read_json(path: Path) -> dict[str, Json]:
     return value
 
 
-def write_json(path: Path, value: Mapping[str, Json]) -> None:
-    """Write a JSON object atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, value: Mapping[str, Json], *, shared: bool = False) -> None:
+    """Write a JSON object atomically; `shared` as for `atomic_path`."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", shared=shared)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with atomic_path(path) as partial:
+def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+    """Write a text file atomically; `shared` as for `atomic_path`."""
+    with atomic_path(path, shared=shared) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
 
 
@@ -212,15 +213,19 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """Yield a path beside `path` to write a file or a folder to; it takes `path`'s place when the block ends well.
 
     The name keeps the suffix, the content is flushed to the disk before the rename, and nothing is left after a failure.
+
+    Args:
+        shared: several processes may write this very content at once, so that each needs a name of its own.
     """
     path = path.resolve()
     if not path.parent.is_dir():
         raise RunError(f"there is no folder {path.parent}", "make it, or choose another place")
-    partial = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
+    own = f"{os.uname().nodename}-{os.getpid()}-" if shared else ""
+    partial = path.with_name(f"{TEMPORARY_PREFIX}{own}{path.name}")
     _remove(partial)
     try:
         with disk_errors(path):
@@ -260,6 +265,13 @@ def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tidy(path: Path) -> None:
+    """Remove what a process left that was killed just after it had completed the directory."""
+    if (path / STAGE).exists():
+        with suppress(RunError, OSError), _locked(path):
+            (path / STAGE).unlink(missing_ok=True)
 
 
 def _make(path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -285,9 +286,11 @@ def test_a_lone_surrogate_anywhere_is_stored_as_something_utf8_can_hold(
     tmp_path: Path, sample: list[Record], write_jsonl: WriteJsonl
 ) -> None:
     odd = {**sample[20], "id": "odd\ud800", "title": "\udfff", "abstract": sample[20]["abstract"] + " \ud800"}
+    odd["categories"] = ["\ud800"]
     build([write_jsonl(*sample[:20], odd)], tmp_path / "out")
     [stored] = [own for split in SPLITS for own in documents(tmp_path / "out", split) if "odd" in own.id]
     assert (stored.id, stored.title) == ("odd\\ud800", "\ufffd")
+    assert stored.categories == ("\\ud800",)
     assert stored.text.endswith(" \ufffd")
 
 
@@ -329,17 +332,32 @@ def test_papers_without_ids_in_two_files_of_one_name_are_all_kept(
     assert build([tmp_path / "a", tmp_path / "b"], tmp_path / "out")["counts"]["rejected"] == {}
 
 
-def test_a_corpus_that_lost_a_file_is_made_again_or_refused(
-    tmp_path: Path, sample: list[Record], write_jsonl: WriteJsonl
-) -> None:
+def test_a_corpus_that_lost_a_file_is_refused(tmp_path: Path, sample: list[Record], write_jsonl: WriteJsonl) -> None:
     path = write_jsonl(*sample[:20])
     build([path], tmp_path / "out")
     (tmp_path / "out" / "train.parquet").unlink()
-    try:
+    with pytest.raises(RunError, match=r"train\.parquet is missing or damaged: delete .* and make it again"):
         build([path], tmp_path / "out")
-    except RunError:
-        return
-    assert (tmp_path / "out" / "train.parquet").is_file()
+
+
+def test_absolute_and_relative_paths_go_together(
+    tmp_path: Path, sample: list[Record], write_jsonl: WriteJsonl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_jsonl(*sample[:10], name="a.jsonl")
+    build([Path("a.jsonl"), write_jsonl(*sample[10:20], name="b.jsonl")], tmp_path / "out")
+    origins = {own.origin for split in SPLITS for own in documents(tmp_path / "out", split)}
+    assert {"a.jsonl:1", "b.jsonl:1"} <= origins
+
+
+def test_a_text_that_takes_ages_to_clean_by_regular_expressions_is_cleaned_at_once(
+    tmp_path: Path, sample: list[Record], write_jsonl: WriteJsonl
+) -> None:
+    hostile = ["a" + " " * 10**6 + "b", "\\(" * 10**5, "$$" + "\\[" * 10**5, "&" + "amp;" * 10**5, "paper (by " * 10**5]
+    records = [{**sample[0], "id": f"hostile {n}", "abstract": text} for n, text in enumerate(hostile)]
+    started = time.monotonic()
+    build([write_jsonl(*sample[:20], *records)], tmp_path / "out")
+    assert time.monotonic() - started < 30  # a square of these lengths would be hours
 
 
 def test_a_failure_leaves_none_of_the_directories_that_it_made(tmp_path: Path, write_jsonl: WriteJsonl) -> None:

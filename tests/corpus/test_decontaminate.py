@@ -42,7 +42,8 @@ def test_overlap_counts_words_in_shared_ngrams_once() -> None:
     assert match is not None
     assert match.overlap == 0.4
     assert match.item == "item 0"
-    assert index.match(text, 0.41) is None
+    assert match.covered == 1.0  # both items stand in it whole
+    assert index.match(Words(" ".join([*WORDS[:14], *WORDS[300:340]])), 0.4) is None
 
 
 def test_items_shorter_than_an_ngram_are_looked_for_whole_and_the_shortest_not_at_all() -> None:
@@ -80,11 +81,21 @@ def test_what_is_found_is_what_brute_force_finds(items: list[list[str]], seed: i
 
 def test_questions_give_every_text_that_a_model_reads(tmp_path: Path) -> None:
     path = tmp_path / "quiz.jsonl.gz"
-    record = {"id": "q1", "question": "Why?", "choices": ["Dust", "Gas", ""], "answer": "B", "answer_idx": [1], "n": 3}
+    record = {
+        "id": "q1",
+        "question": "Why?",
+        "choices": ["Dust", "Gas", ""],
+        "answer": "B",
+        "answer_idx": [1],
+        "n": 3,
+        "more": {"stem": [{"text": "deep"}]},
+    }
     path.write_bytes(gzip.compress((json.dumps(record) + "\n\n" + json.dumps({"text": "a\u2028b"})).encode()))
     benchmark = read_benchmark(path)
     assert benchmark.name == "quiz"
-    assert benchmark.items == [("q1", "Why?"), ("q1", "Dust"), ("q1", "Gas"), ("q1", "B"), ("line 3", "a\u2028b")]
+    first = "line 1 (q1)"
+    texts = ["q1", "Why?", "Dust", "Gas", "B", "deep"]
+    assert benchmark.items == [*((first, text) for text in texts), ("line 3", "a\u2028b")]
 
 
 def test_the_paragraphs_of_a_text_are_its_items(tmp_path: Path) -> None:
@@ -102,7 +113,7 @@ def test_the_paragraphs_of_a_text_are_its_items(tmp_path: Path) -> None:
         ("a.csv", b"question,answer", "is of an unknown format: give .jsonl or .txt"),
         ("a.jsonl", b'{"question": ', "line 1, is no JSON"),
         ("a.jsonl", b"[1]", "line 1, is no record"),
-        ("a.jsonl", b'{"q": "x"}', "holds no text: give records with question, choices"),
+        ("a.jsonl", b'{"q": 7}', "holds no text: give questions or texts"),
         ("a.txt", b"caf\xe9", "is not UTF-8"),
         ("a.txt.gz", b"\x1f\x8b\x08broken", "cannot be read"),
         ("a.txt", b" \n\n ", "holds no text"),

@@ -49,10 +49,10 @@ def test_a_recipe_is_harvested_imported_and_described_and_kept_current(tmp_path:
         assert manifest["identity"]["source"]["set"] == "physics:astro-ph"
 
         server.repository.put([revised(papers[0], datetime(2030, 1, 1, tzinfo=UTC)), *papers[150:]])
-        harvest = ["--harvest", str(tmp_path / "first-harvest"), "--words-only"]
-        assert build(tmp_path / "same", *harvest, settings=settings) == 0
+        assert build(out, "--update", settings=settings) == 2  # a corpus is never changed
+        assert build(tmp_path / "same", "--words-only", settings=settings) == 0
         assert ids(tmp_path / "same") == first
-        assert build(tmp_path / "second", *harvest, "--update", "--like", str(out), settings=settings) == 0
+        assert build(tmp_path / "second", "--words-only", "--update", "--like", str(out), settings=settings) == 0
         second = ids(tmp_path / "second")
         assert sum(map(len, second.values())) == num_with_text(papers)
         assert all(first[split] <= second[split] for split in SPLITS)
@@ -99,3 +99,40 @@ def test_the_built_in_recipes_name_a_set_and_describe_it(name: str) -> None:
     values: list[Any] = [recipe.source.set, recipe.card.title, recipe.card.description, recipe.card.tags]
     assert all(values)
     assert recipe.name == name
+
+
+def test_files_that_a_recipe_names_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "papers.jsonl").write_bytes(SAMPLE.read_bytes())
+    (tmp_path / "recipes" / "quiz.jsonl").write_text('{"question": "Why is the sky dark at night, and blue at noon?"}')
+    recipe = tmp_path / "recipes" / "mine.toml"
+    recipe.write_text(
+        '[source]\nkind = "files"\npaths = ["papers.jsonl"]\n[corpus]\nbenchmarks = ["quiz.jsonl"]\nfrom_month = 1991-01-01\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    assert build(Path("out"), "--words-only", recipe="recipes/mine.toml", settings=["corpus.from_month="]) == 0
+    (tmp_path / "recipes").rename(tmp_path / "elsewhere")
+    # the same files from another place are the same corpus
+    assert build(Path("out"), "--words-only", recipe="elsewhere/mine.toml", settings=["corpus.from_month="]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([str(SAMPLE), "--update"], "--harvest and --update have no effect where papers come from files"),
+        ([str(SAMPLE), "--words-only", "--tokenizer", "x"], "--tokenizer has no effect with --words-only"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert build(tmp_path / "out", *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_card_names_no_mail_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["astrollama", "--set", "source.contact=me.too@example.org"])
+    assert build(tmp_path / "out", str(SAMPLE), "--words-only") == 0
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "source.contact=ADDRESS" in card
+    assert "example.org" not in card + (tmp_path / "out" / "manifest.json").read_text(encoding="utf-8")

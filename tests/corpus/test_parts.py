@@ -17,7 +17,7 @@ import pytest
 from astrollama.corpus import parts
 from astrollama.corpus.build import OUTPUTS, PARTS, import_corpus
 from astrollama.corpus.cluster import parts_maker
-from astrollama.errors import RunError, SourceError
+from astrollama.errors import AstroLlamaError, RunError, SourceError
 from astrollama.runs import read_manifest
 from astrollama.sections import CorpusSection
 from astrollama.sources.files import FileSource
@@ -69,7 +69,7 @@ def test_an_import_that_was_interrupted_goes_on_behind_its_parts(
     with pytest.raises(KeyboardInterrupt):
         build([papers], out)
     assert not (out / "manifest.json").exists()
-    done = {path: path.stat().st_mtime_ns for path in sorted((out / PARTS).glob("part-*"))}
+    done = {path: path.stat().st_mtime_ns for path in sorted((out / PARTS).rglob("part-*"))}
     assert len(done) >= stop_at // PART - 1
 
     calls = 1000
@@ -84,7 +84,7 @@ def test_an_import_that_was_interrupted_goes_on_behind_its_parts(
 def test_an_import_that_was_interrupted_in_its_second_half_reads_no_paper_again(
     tmp_path: Path, papers: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     build([papers], tmp_path / "whole")
@@ -101,7 +101,7 @@ def test_an_import_that_was_interrupted_in_its_second_half_reads_no_paper_again(
 def test_an_unfinished_import_of_other_papers_is_not_gone_on_with(
     tmp_path: Path, papers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -114,27 +114,28 @@ def test_an_unfinished_import_of_other_papers_is_not_gone_on_with(
         build([papers], tmp_path / "out")
 
 
-def test_a_killed_import_goes_on(tmp_path: Path, write_jsonl: Callable[..., Path]) -> None:
+def write_copies(write_jsonl: Callable[..., Path], count: int) -> Path:
+    """Papers enough for some parts."""
     records = [json.loads(line) for line in SAMPLE.read_text(encoding="utf-8").splitlines()]
-    copies = [
-        {
-            **record,
-            "id": f"{record['id']}-{copy}",
-            "abstract": " ".join(f"{w}{copy}" for w in record["abstract"].split()),
-        }
-        for copy in range(24)
-        for record in records
-    ]
-    path = write_jsonl(*copies)
+    return write_jsonl(
+        *(
+            {**record, "id": f"{record['id']}-{n}", "abstract": " ".join(f"{w}{n}" for w in record["abstract"].split())}
+            for n in range(count)
+            for record in records
+        )
+    )
+
+
+def test_a_killed_import_goes_on(tmp_path: Path, write_jsonl: Callable[..., Path]) -> None:
+    path = write_copies(write_jsonl, 24)
     command = [sys.executable, "-m", "astrollama.cli", "corpus", "import", str(path), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    first = tmp_path / "out" / PARTS / "part-000000.parquet"
     deadline = time.monotonic() + 60
-    while not first.exists() and time.monotonic() < deadline:
+    while not (found := list((tmp_path / "out").rglob("part-000000.parquet"))) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert first.exists()
+    [first] = found
     before = first.stat().st_mtime_ns
     assert not (tmp_path / "out" / "manifest.json").exists()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -169,6 +170,47 @@ def test_two_workers_of_datatrove_make_what_one_process_makes(tmp_path: Path, pa
     build([papers], tmp_path / "two", workers=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert {path.name for path in (tmp_path / "two").iterdir()} == {*OUTPUTS, "manifest.json"}
+
+
+def test_workers_end_with_a_parent_that_is_killed_and_another_number_goes_on(
+    tmp_path: Path, write_jsonl: Callable[..., Path]
+) -> None:
+    path, out = write_copies(write_jsonl, 50), tmp_path / "out"
+    command = [sys.executable, "-m", "astrollama.cli", "corpus", "import", str(path), "--out", str(out)]
+    process = subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(out.rglob("part-000000.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(2)
+    before = sorted(out.rglob("part-*"))
+    time.sleep(1.5)
+    assert sorted(out.rglob("part-*")) == before
+    assert len(before) < 6
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    import_corpus(FileSource([path]), CorpusSection(), tmp_path / "whole")
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_damaged_part_is_told_and_made_anew(
+    tmp_path: Path, papers: Path, monkeypatch: pytest.MonkeyPatch, small_parts: None
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("astrollama.corpus.build.find_duplicates", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build([papers], out)
+    [part] = out.rglob("part-000003.parquet")
+    part.write_bytes(b"PAR1 and no more")
+    with pytest.raises(AstroLlamaError, match=r"part-000003\.parquet is damaged .*: give the same command again"):
+        build([papers], out)
+    build([papers], out)
+    build([papers], tmp_path / "whole")
+    assert contents(out) == contents(tmp_path / "whole")
 
 
 def test_an_error_in_a_worker_is_the_users_error(tmp_path: Path, papers: Path) -> None:

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astrollama.corpus.split import PreviousSplit, Split, split_rule
+from astrollama.corpus.split import Split, split_rule
 from astrollama.errors import CorpusError
 from astrollama.sections import CorpusSection
 
 MONTHS = ["2019-10", "2019-11", "2019-12", "2020-01", "2020-02"]
 
 
-def split(months: list[str], previous: PreviousSplit | None = None, **keys: Any) -> tuple[str | None, str | None]:
+def split(months: list[str], **keys: Any) -> tuple[str | None, str | None]:
     """The first months of validation and of the test."""
     ids = [f"p{number}" for number in range(len(months))]
-    rule = split_rule(ids, months, CorpusSection(**keys), previous)
+    rule = split_rule(ids, months, CorpusSection(**keys))
     return rule.validation_from, rule.held_out_from
 
 
@@ -84,7 +84,7 @@ def test_months_that_are_given_are_kept_whatever_the_papers() -> None:
 
 
 def test_a_day_belongs_to_its_month() -> None:
-    rule = split_rule(["a", "b", "c"], ["2019-11-30", "2019-12-01", "2020-02"], SETTINGS_MONTHS, None)
+    rule = split_rule(["a", "b", "c"], ["2019-11-30", "2019-12-01", "2020-02"], SETTINGS_MONTHS)
     assert [rule.split_of("a", "2019-11-30"), rule.split_of("b", "2019-12-01")] == ["train", "validation"]
     assert [rule.split_of("c", "2020-01-31"), rule.split_of("c", "2020-02-01")] == ["validation", "test"]
 
@@ -93,7 +93,7 @@ SETTINGS_MONTHS = CorpusSection(split="months", validation_from="2019-12", test_
 
 
 def random_splits(ids: list[str], **keys: Any) -> dict[str, Split]:
-    rule = split_rule(ids, [""] * len(ids), CorpusSection(split="random", **keys), None)
+    rule = split_rule(ids, [""] * len(ids), CorpusSection(split="random", **keys))
     return {document_id: rule.split_of(document_id, "") for document_id in ids}
 
 
@@ -117,8 +117,8 @@ def test_a_larger_random_share_contains_the_smaller_and_versions_stay_together()
 
 def test_papers_of_an_earlier_corpus_keep_their_split_and_its_months_stay() -> None:
     places: dict[str, Split] = {"p0": "test", "p9": "train"}
-    previous = PreviousSplit("date", "2019-11", "2019-12", places, {})
-    rule = split_rule([f"p{n}" for n in range(10)], months_of([2] * 5), CorpusSection(test_fraction=0.2), previous)
+    ids = [f"p{n}" for n in range(10)]
+    rule = split_rule(ids, months_of([2] * 5), CorpusSection(test_fraction=0.2), ("2019-11", "2019-12"), places)
     assert (rule.validation_from, rule.held_out_from) == ("2019-11", "2019-12")
     assert [rule.split_of(*own) for own in [("p0", "2019-10"), ("p9v2", "2020-02")]] == ["test", "test"]
     assert [rule.split_of(*own) for own in [("p0", "2019-10"), ("p9", "2020-02"), ("p1", "2019-10")]] == [
@@ -126,4 +126,3 @@ def test_papers_of_an_earlier_corpus_keep_their_split_and_its_months_stay() -> N
         "train",
         "train",
     ]
-    assert previous.rank_of_paper["p0"] < previous.rank_of_paper["p9"]

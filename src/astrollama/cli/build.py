@@ -31,7 +31,8 @@ def build(
         list[Path] | None, typer.Argument(metavar="[FILE…]", help="Take these papers instead of the recipe's source.")
     ] = None,
     harvest: Annotated[
-        Path | None, typer.Option("--harvest", help="Where the harvest lies or goes. Default: beside OUT, OUT-harvest.")
+        Path | None,
+        typer.Option("--harvest", help="Where the harvest lies or goes. Default: beside OUT, named as the recipe."),
     ] = None,
     update: Annotated[bool, typer.Option("--update", help="Ask the server for what is new before building.")] = False,
     set_: SetOption = None,
@@ -48,20 +49,30 @@ def build(
     """Harvest, import, split and describe: a recipe becomes a corpus with its card.
 
     Writes what corpus import writes, and README.md, a Hugging Face dataset card, with its pictures in plots/.
-    Stopped, the same command goes on.
+    Stopped, the same command goes on. To keep it current, build anew beside it with --update and --like.
 
     Example: astrollama corpus build corpus/astro-ph --out astro-ph --set source.contact=me@example.org
     """
     from astrollama.corpus.cluster import parts_maker
     from astrollama.corpus.from_recipe import build_corpus
+    from astrollama.errors import UserInputError
     from astrollama.recipe import load_recipe
+    from astrollama.runs import MANIFEST
 
     loaded = load_recipe(recipe, set_ or [])
+    if (update or harvest) and (files or loaded.source.kind == "files"):
+        raise UserInputError("--harvest and --update have no effect where papers come from files", "leave them out")
+    if tokenizer and words_only:
+        raise UserInputError("--tokenizer has no effect with --words-only", "leave one out")
+    if update and (out / MANIFEST).is_file():
+        raise UserInputError(
+            f"{out} holds a corpus already, which is never changed", f"give another --out, and --like {out}"
+        )
     manifest = build_corpus(
         loaded,
         out,
         files=files or [],
-        harvest_folder=harvest or out.with_name(f"{out.name}-harvest"),
+        harvest_folder=harvest or out.absolute().parent / f"{loaded.name}-harvest",
         update=update,
         on_error=on_error,
         like=like,

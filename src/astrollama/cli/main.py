@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 the user's input, 130 interrupted.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -54,7 +55,8 @@ def options(
 
 
 def main() -> None:
-    """The entry point of the command `astrollama`."""
+    """The entry point of the command `astrollama`; SIGTERM, a scheduler's wish, is to it what Ctrl-C is."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -6,12 +6,15 @@ duplicates among all fingerprints, splits, and goes over the texts once more. Wh
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from astrollama import __version__
 from astrollama.console import say
 from astrollama.corpus.card import CARD
 from astrollama.corpus.decontaminate import Benchmark, read_benchmark
@@ -19,7 +22,8 @@ from astrollama.corpus.dedup import find_duplicates
 from astrollama.corpus.parts import Staged, read_staged, write_parts
 from astrollama.corpus.place import OUTPUTS, Places, write_places
 from astrollama.corpus.plots import FOLDER as PICTURES
-from astrollama.corpus.split import PreviousSplit, read_previous_split, split_rule
+from astrollama.corpus.previous import EARLIER, PreviousCorpus, read_previous, with_earlier, write_earlier
+from astrollama.corpus.split import split_rule
 from astrollama.errors import CorpusError, UserInputError
 from astrollama.provenance import command, versions
 from astrollama.runs import StageDirectory, read_manifest, stage_directory
@@ -63,47 +67,63 @@ def import_corpus(
     inside = [path for path in source.paths if path.is_dir() and out.resolve().is_relative_to(path.resolve())]
     if inside:
         raise UserInputError(f"{out} lies inside {inside[0]}, which is to be read", "choose an --out beside it")
-    benchmarks = [read_benchmark(Path(path)) for path in settings.benchmarks]
-    previous = read_previous_split(like, settings) if like else None
+    benchmarks = _read_benchmarks(settings)
+    previous = read_previous(like, settings) if like else None
     identity = {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude={"benchmarks"}),
         "on_error": source.on_error,
         "inputs": source.hashes,
         "benchmarks": {benchmark.name: benchmark.sha256 for benchmark in benchmarks},
         "like": previous.identity if previous else {},
         **(more_identity or {}),
     }
-    with stage_directory(out, STAGE_NAME, identity, disposable=[*OUTPUTS, CARD, PICTURES, PARTS], keeps=PARTS) as stage:
-        parts = stage.path / PARTS
+    with stage_directory(
+        out, STAGE_NAME, identity, disposable=[*OUTPUTS, EARLIER, CARD, PICTURES, PARTS], keeps=PARTS
+    ) as stage:
         try:
             if stage.state == "complete":
                 say(f"{out}: the corpus is already there")
             else:
-                parts.mkdir(exist_ok=True)
+                parts = stage.path / PARTS / _digest(stage)
+                parts.mkdir(parents=True, exist_ok=True)
                 make_parts(source, settings, parts)
-                _build(settings, benchmarks, previous, write_card, stage)
+                _build(settings, parts, benchmarks, previous, write_card, stage)
         except UserInputError:
-            shutil.rmtree(parts, ignore_errors=True)  # once that is mended, the parts are others
+            shutil.rmtree(stage.path / PARTS, ignore_errors=True)  # once that is mended, the parts are others
             raise
-        shutil.rmtree(parts, ignore_errors=True)
+        shutil.rmtree(stage.path / PARTS, ignore_errors=True)
     return read_manifest(out, STAGE_NAME)
 
 
 def _build(
     settings: CorpusSection,
+    parts: Path,
     benchmarks: list[Benchmark],
-    previous: PreviousSplit | None,
+    previous: PreviousCorpus | None,
     write_card: CardWriter | None,
     stage: StageDirectory,
 ) -> None:
-    staged = read_staged(stage.path / PARTS)
-    _require_some(staged)
+    staged = read_staged(parts)
+    _require_some(staged, settings)
     found = staged.fingerprints
-    duplicates = find_duplicates(found, settings.near_duplicate_threshold, previous.rank_of_paper if previous else None)
+    earlier = previous.missing_from(found) if previous else []
+    duplicates = find_duplicates(
+        with_earlier(found, earlier, settings.seed),
+        settings.near_duplicate_threshold,
+        previous.rank_of_paper if previous else None,
+        num_earlier=len(earlier),
+    )
     kept = [index for index in range(len(found.ids)) if index not in duplicates]
-    rule = split_rule([found.ids[i] for i in kept], [found.dates[i] for i in kept], settings, previous)
-    places = Places.of(staged, duplicates, rule)
-    report, decontamination = write_places(stage.path / PARTS, places, benchmarks, settings, stage.path)
+    rule = split_rule(
+        [found.ids[index] for index in kept],
+        [found.dates[index] for index in kept],
+        settings,
+        (previous.validation_from, previous.held_out_from) if previous else None,
+        previous.split_of_paper if previous else None,
+    )
+    places = Places.of(staged, duplicates, rule, earlier)
+    report, decontamination = write_places(parts, places, benchmarks, settings, stage.path)
+    _require_both_sides(report.splits)
 
     counts = {
         "records": staged.num_rows + staged.num_passed_over,
@@ -122,13 +142,39 @@ def _build(
         "duplicates_across_splits": places.duplicates_across_splits,
     }
     files = list(OUTPUTS)
+    if earlier:
+        write_earlier(earlier, stage.path / EARLIER)
+        files.append(EARLIER)
     if write_card is not None:
         told = {"files": stage.records(files), "command": command(), "versions": versions()}
         files += write_card(stage.path, {"identity": dict(stage.identity), "counts": counts, **told, **facts})
     stage.finish(files, counts, **facts)
 
 
-def _require_some(staged: Staged) -> None:
+def _read_benchmarks(settings: CorpusSection) -> list[Benchmark]:
+    benchmarks = [read_benchmark(Path(path)) for path in settings.benchmarks]
+    names = [benchmark.name for benchmark in benchmarks]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserInputError(f"two benchmarks are named {twice!r}", "give each once, and rename one of two")
+    return benchmarks
+
+
+def _digest(stage: StageDirectory) -> str:
+    """A name for what makes the parts: those of other papers, settings or versions are never taken for them."""
+    made_of = json.dumps([__version__, dict(stage.identity)], sort_keys=True)
+    return hashlib.sha256(made_of.encode()).hexdigest()[:16]
+
+
+def _require_both_sides(splits: Mapping[str, int]) -> None:
+    for split in ("train", "test"):
+        if not splits[split]:
+            raise CorpusError(
+                f"nothing is left to {split} on after decontamination", "give more papers, or other corpus.benchmarks"
+            )
+
+
+def _require_some(staged: Staged, settings: CorpusSection) -> None:
     left = len(staged.fingerprints.ids)
     if left >= 2:
         return
@@ -138,5 +184,5 @@ def _require_some(staged: Staged) -> None:
     told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     raise CorpusError(
         f"{left} document(s) left of {staged.num_rows + staged.num_passed_over} records ({told or 'none dropped'})",
-        "give records with id, abstract and date, or loosen the corpus settings of the recipe",
+        f"give records with id, {settings.text_field} and date, or loosen the corpus settings of the recipe",
     )

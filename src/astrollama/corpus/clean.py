@@ -11,8 +11,10 @@ from functools import cache, partial
 from astrollama.records import Document, Dropped, Paper
 
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
-_PARAGRAPH = re.compile(r"[^\S\n]*\n[^\S\n]*(?:\n\s*)+")
+_BLANK_LINES = re.compile(r"\n\n+")
 _SPACE = re.compile(r"\s+")
+_ENTITY_OF_ENTITIES = re.compile(r"&(?:amp;)+", re.IGNORECASE)  # ftfy would take them off one by one
+_WORD = re.compile(r"\w+")
 # left behind by who copied the text: a name or a day, in a paragraph of its own at the end
 _SIGNATURE = re.compile(r"(?:\n\n(?:by [^\n]{1,80}|\d{4}-\d{2}-\d{2}))+\Z")
 _MAX_PASSES = 8
@@ -39,6 +41,11 @@ def content_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text as duplicates and shared text are looked for: without case and punctuation."""
+    return _WORD.findall(text.lower())
+
+
 class Clean:
     """Repair the text and the title of each document, and take signatures off the text's end."""
 
@@ -59,7 +66,7 @@ def repair(text: str) -> str:
     """
     for _ in range(_MAX_PASSES):
         # white space and invisible characters can hide damage from ftfy, so that it looks again after they are gone
-        repaired = _plain_space(_fixer()(text))
+        repaired = _plain_space(_fixer()(_ENTITY_OF_ENTITIES.sub("&amp;", text)))
         if repaired == text:
             break
         text = repaired
@@ -67,7 +74,8 @@ def repair(text: str) -> str:
 
 
 def _plain_space(text: str) -> str:
-    paragraphs = (_SPACE.sub(" ", paragraph).strip() for paragraph in _PARAGRAPH.split(_INVISIBLE.sub("", text)))
+    lines = "\n".join(line.strip() for line in _INVISIBLE.sub("", text).split("\n"))
+    paragraphs = (_SPACE.sub(" ", paragraph).strip() for paragraph in _BLANK_LINES.split(lines))
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 

@@ -6,7 +6,10 @@ of a datatrove pipeline: `LocalPipelineExecutor` runs it here, `SlurmPipelineExe
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +25,21 @@ _LOGS = "datatrove"
 
 @dataclass(frozen=True)
 class PartsBlock:
-    """A pipeline block: makes the parts of a task's rank in `folder`, which all tasks must see."""
+    """A pipeline block: makes the parts of a task's rank in `folder`, which all tasks must see.
+
+    Attributes:
+        parent: a process of this machine without which a task must not go on.
+    """
 
     source: FileSource
     settings: CorpusSection
     folder: Path
+    parent: int | None = None
 
     def __call__(self, _: object, rank: int = 0, world_size: int = 1) -> None:
         """Make the parts; what a block before this one would give is not looked at."""
+        if self.parent is not None:
+            threading.Thread(target=_end_with, args=(self.parent,), daemon=True).start()
         write_parts(self.source, self.settings, self.folder, rank, world_size)
 
 
@@ -48,11 +58,24 @@ def parts_maker(workers: int) -> PartsMaker:
         # which tasks are complete is told by the parts, not by an earlier run's markers, whose tasks may have been others
         shutil.rmtree(logs, ignore_errors=True)
         executor(
-            pipeline=[PartsBlock(source, settings, folder)], tasks=workers, workers=workers, logging_dir=str(logs)
+            pipeline=[PartsBlock(source, settings, folder, parent=os.getpid())],
+            tasks=workers,
+            workers=workers,
+            logging_dir=str(logs),
         ).run()
         shutil.rmtree(logs)
 
     return write_with_workers
+
+
+def _end_with(parent: int) -> None:
+    """A killed parent cannot end its workers, so they look after it."""
+    while True:
+        try:
+            os.kill(parent, 0)
+        except OSError:
+            os._exit(1)
+        time.sleep(0.5)
 
 
 def _local_executor() -> Any:

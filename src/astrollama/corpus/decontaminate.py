@@ -2,7 +2,8 @@
 
 Text is shared where n words in a row are the same, whatever their case and punctuation; n is 13 as in Brown et al. 2020
 (arXiv:2005.14165, appendix C). One such n-gram of a benchmark takes a document out. Papers of one field share names and
-phrases, so for held-out papers it is the share of a document's words that stand in shared n-grams.
+phrases, so for held-out papers it is the share of words, of the document's or of the held-out paper's, that stand in shared
+n-grams.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrollama.corpus.clean import repair, words_of
 from astrollama.errors import SourceError
 from astrollama.runs import sha256_file
 
@@ -23,11 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 MIN_ITEM_WORDS = 8  # shorter items are too common to tell anything: "which of the following is true"
-HELD_OUT = "held-out papers"
-# the fields of a question's record that a model reads or is asked for
-_TEXT_FIELDS = ("question", "choices", "answer", "key_passage", "context", "passage", "prompt", "text", "abstract")
+MAX_BENCHMARK_BYTES = 64 << 20  # of text; in the index it takes ten times as much
 
-_WORD = re.compile(r"\w+")
 _PARAGRAPH = re.compile(r"\n\s*\n|\n(?=\s*=)")
 _MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that it can be undone modulo 2**64
 _INVERSE = pow(_MULTIPLIER, -1, 2**64)
@@ -38,7 +37,7 @@ class Benchmark:
     """Texts that training documents must not hold.
 
     Attributes:
-        items: pairs of an item's name and one of its texts.
+        items: pairs of an item's name and one of its texts; an item may have several.
     """
 
     name: str
@@ -48,12 +47,18 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a document shares: with which item of which benchmark, its first shared words, and the share of its words."""
+    """What a document shares: with which item of which benchmark, and the first shared words.
+
+    Attributes:
+        overlap: the share of the document's words in shared n-grams.
+        covered: the largest share of an item's n-grams that the document holds.
+    """
 
     benchmark: str
     item: str
     shared: str
     overlap: float
+    covered: float
 
 
 def read_benchmark(path: Path) -> Benchmark:
@@ -63,10 +68,7 @@ def read_benchmark(path: Path) -> Benchmark:
         SourceError: the file cannot be read, or holds nothing that could be compared.
     """
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"the benchmark {path} cannot be read ({error})", "check corpus.benchmarks") from error
+        text = _read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(f"the benchmark {path} is not UTF-8 ({error})", "convert it") from error
     name = path.name.removesuffix(".gz")
@@ -77,17 +79,17 @@ def read_benchmark(path: Path) -> Benchmark:
     else:
         raise SourceError(f"the benchmark {path} is of an unknown format", "give .jsonl or .txt, also with .gz")
     if not items:
-        raise SourceError(f"the benchmark {path} holds no text", f"give records with {', '.join(_TEXT_FIELDS)}")
+        raise SourceError(f"the benchmark {path} holds no text", "give questions or texts")
     return Benchmark(Path(name).stem, sha256_file(path), items)
 
 
 class Words:
-    """The words of a text, ready to be compared n at a time."""
+    """The words of a text, repaired as the corpus's are, ready to be compared n at a time."""
 
     def __init__(self, text: str) -> None:
         import numpy as np
 
-        self.words = _WORD.findall(text.lower())
+        self.words = words_of(text if text.isascii() and "&" not in text else repair(text))
         values_W = np.fromiter((zlib.crc32(word.encode()) for word in self.words), np.uint64, len(self.words))
         powers_W = _powers(_MULTIPLIER, len(self.words))
         self._sums_W = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_mix(values_W) * powers_W, dtype=np.uint64)])
@@ -108,30 +110,34 @@ class SharedText:
     def __init__(self, benchmark: str, items: Iterable[tuple[str, str]], ngram_words: int) -> None:
         """Index the items; those shorter than n-grams are looked for whole, those below `MIN_ITEM_WORDS` not at all."""
         self.benchmark = benchmark
-        self.num_items = self.num_short = 0
+        compared: dict[str, bool] = {}
         self._names: list[str] = []
         self._texts: list[str] = []
+        self._num_grams: list[int] = []
         grams: dict[int, list[np.ndarray]] = {}
         owners: dict[int, list[np.ndarray]] = {}
         for name, text in items:
-            self.num_items += 1
             own = Words(text)
             length = min(ngram_words, len(own.words))
+            compared[name] = compared.get(name, False) or length >= MIN_ITEM_WORDS
             if length < MIN_ITEM_WORDS:
-                self.num_short += 1
                 continue
             hashes = own.hashes(length)
             grams.setdefault(length, []).append(hashes)
             owners.setdefault(length, []).append(_full(len(hashes), len(self._names)))
+            self._num_grams.append(len(hashes))
             self._names.append(name)
             self._texts.append(f" {' '.join(own.words)} ")
+        self.num_items = len(compared)
+        self.num_short = self.num_items - sum(compared.values())
         self._index = {length: _sorted(grams[length], owners[length]) for length in grams}
 
-    def match(self, text: Words, least_overlap: float) -> Match | None:
-        """The first shared words, if any are and at least `least_overlap` of the text's words stand in shared n-grams."""
+    def match(self, text: Words, least_share: float) -> Match | None:
+        """The first shared words, if any are, and at least this share of the words of either side stands in shared n-grams."""
         import numpy as np
 
         words = text.words
+        found_of_owner: dict[int, set[str]] = {}
         covered_W = np.zeros(len(words), dtype=bool)
         first: tuple[int, str, str] | None = None
         for length, (hashes_G, owners_G) in self._index.items():
@@ -146,11 +152,31 @@ class SharedText:
                 if f" {shared} " not in self._texts[owner]:  # two n-grams of one hash
                     continue
                 covered_W[start : start + length] = True
+                found_of_owner.setdefault(owner, set()).add(shared)
                 if first is None or start < first[0]:
                     first = start, self._names[owner], shared
-        if first is None or covered_W.mean() < least_overlap:
+        if first is None:
             return None
-        return Match(self.benchmark, first[1], first[2], float(covered_W.mean()))
+        covered = max(len(found) / self._num_grams[owner] for owner, found in found_of_owner.items())
+        if max(covered_W.mean(), covered) < least_share:
+            return None
+        return Match(self.benchmark, first[1], first[2], float(covered_W.mean()), covered)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            compressed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if compressed else path.open("rb") as file:
+            data = file.read(MAX_BENCHMARK_BYTES + 1)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise SourceError(f"the benchmark {str(path)!r} cannot be read ({error})", "check corpus.benchmarks") from error
+    if len(data) > MAX_BENCHMARK_BYTES:
+        raise SourceError(
+            f"the benchmark {path} holds more than {MAX_BENCHMARK_BYTES >> 20} MiB of text",
+            "give the part that is used",
+        )
+    return data
 
 
 def _questions(text: str, path: Path) -> Iterator[tuple[str, str]]:
@@ -163,16 +189,22 @@ def _questions(text: str, path: Path) -> Iterator[tuple[str, str]]:
             raise SourceError(f"the benchmark {path}, line {number}, is no JSON ({error})", "mend that line") from error
         if not isinstance(record, dict):
             raise SourceError(f"the benchmark {path}, line {number}, is no record", "write one object a line")
-        name = str(record.get("id", f"line {number}"))
-        yield from ((name, part) for part in _texts(record))
+        name = f"{number} ({record['id']})" if "id" in record else str(number)
+        yield from ((f"line {name}", part) for part in _texts(record))
 
 
-def _texts(record: Mapping[str, Any]) -> Iterator[str]:
-    for field in _TEXT_FIELDS:
-        value = record.get(field)
-        for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, str) and part.strip():
-                yield part
+def _texts(value: object) -> Iterator[str]:
+    """Every text of a record, however deep: benchmarks have their fields where they like, and what is short does not count."""
+    remaining = [value]
+    while remaining:
+        value = remaining.pop(0)
+        if isinstance(value, str):
+            if value.strip():
+                yield value
+        elif isinstance(value, Mapping):
+            remaining[:0] = value.values()
+        elif isinstance(value, list):
+            remaining[:0] = value
 
 
 def _full(length: int, value: int) -> np.ndarray:

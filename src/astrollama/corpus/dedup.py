@@ -8,13 +8,13 @@ later never changes what stays of what came before.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from astrollama.console import progress
+from astrollama.corpus.clean import words_of
 from astrollama.records import TEXT_ID_PREFIX, paper_and_version
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ MINHASH_SCHEME = "affine32"
 LSH_BANDS, LSH_ROWS = 42, 3
 SHINGLE_WORDS = 2
 
-_WORD = re.compile(r"\w+")
+# A template that thousands of texts share puts them all into one group: looking at a hundred of those that stay finds copies
+# as well, for a copy has several groups with its original, and keeps the time from growing with the square of their number.
+MAX_CANDIDATES_A_GROUP = 100
+
 _NO_GROUP = -1
 
 
@@ -48,7 +51,7 @@ class Fingerprints:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Why a document is dropped: `duplicate_id`, `exact_duplicate` or `near_duplicate`, and of which document.
+    """Why a document is dropped: `duplicate_id`, `exact_duplicate` or `near_duplicate`, and for which document.
 
     Attributes:
         of: the place of the document that stays.
@@ -61,7 +64,7 @@ class Duplicate:
 
 def words_hash(text: str) -> bytes:
     """A hash, of 16 bytes, of the words of a text in their order."""
-    joined = " ".join(_words(text)).encode("utf-8", "surrogatepass")
+    joined = " ".join(words_of(text)).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(joined, digest_size=16).digest()
 
 
@@ -69,7 +72,7 @@ def signature(text: str, seed: int) -> np.ndarray:
     """The MinHash of a text's word 2-grams, uint32, of shape (NUM_PERMUTATIONS,); `seed` draws the permutations."""
     import numpy as np
 
-    words = _words(text)
+    words = words_of(text)
     count = max(1, len(words) - SHINGLE_WORDS + 1)
     shingles = {" ".join(words[i : i + SHINGLE_WORDS]).encode("utf-8", "surrogatepass") for i in range(count)}
     minhash = _minhash(seed)
@@ -79,7 +82,11 @@ def signature(text: str, seed: int) -> np.ndarray:
 
 
 def find_duplicates(
-    fingerprints: Fingerprints, threshold: float, rank_of_paper: Mapping[str, int] | None = None
+    fingerprints: Fingerprints,
+    threshold: float,
+    rank_of_paper: Mapping[str, int] | None = None,
+    *,
+    num_earlier: int = 0,
 ) -> dict[int, Duplicate]:
     """The documents to drop, by their place in `fingerprints`.
 
@@ -88,38 +95,38 @@ def find_duplicates(
 
     Args:
         rank_of_paper: ranks by identifier without version, where some papers must stay before others; others come last.
+        num_earlier: how many at the end are texts that papers had earlier. They stay, and copies of them go, but for what is
+            of the same paper.
     """
-    dropped = _older_versions(fingerprints)
-    order = _order(fingerprints, dropped, rank_of_paper or {})
+    num_own = len(fingerprints.ids) - num_earlier
+    papers = [paper_and_version(document_id)[0] for document_id in fingerprints.ids]
+    dropped = _older_versions(fingerprints, num_own)
+    order = _order(fingerprints, papers, dropped, rank_of_paper or {}, num_own)
     signature_NP = fingerprints.signature_NP
     group_NB = _groups(signature_NP)
-    in_groups_N = (group_NB != _NO_GROUP).any(axis=1)
     first_with_words: dict[bytes, int] = {}
-    kept_in_group: dict[
-        int, list[int]
-    ] = {}  # those that stay, so that a hundred copies of one text cost no more than two
+    # those that stay, so that a hundred copies of one text cost no more than two
+    kept_in_group: dict[int, list[int]] = {}
 
     with progress("looking for duplicates", len(order)) as bar:
         for count, index in enumerate(order, start=1):
             bar.update(count)
-            twin = first_with_words.setdefault(fingerprints.words_hash[index], index)
-            if twin != index:
-                dropped[index] = Duplicate("exact_duplicate", twin, f"the same words as {fingerprints.ids[twin]}")
-                continue
-            if not in_groups_N[index]:
-                continue
             groups = [group for group in group_NB[index].tolist() if group != _NO_GROUP]
-            candidates = sorted({other for group in groups for other in kept_in_group.get(group, ())})
-            if candidates:
-                similarity_C = (signature_NP[candidates] == signature_NP[index]).mean(axis=1)
-                best = int(similarity_C.argmax())
-                if similarity_C[best] >= threshold:
-                    other = candidates[best]
-                    detail = f"similarity {similarity_C[best]:.2f} to {fingerprints.ids[other]}"
-                    dropped[index] = Duplicate("near_duplicate", other, detail)
+            twin = first_with_words.setdefault(fingerprints.words_hash[index], index)
+            if index < num_own:
+                if twin != index and not (twin >= num_own and papers[twin] == papers[index]):
+                    dropped[index] = _copy_of(twin, fingerprints, dropped)
+                    continue
+                candidates = {other for group in groups for other in kept_in_group.get(group, ())}
+                own = [other for other in candidates if other < num_own or papers[other] != papers[index]]
+                if (similar := _most_similar(index, sorted(own), signature_NP)) and similar[1] >= threshold:
+                    detail = f"similarity {similar[1]:.2f} to {fingerprints.ids[similar[0]]}"
+                    dropped[index] = Duplicate("near_duplicate", similar[0], detail)
                     continue
             for group in groups:
-                kept_in_group.setdefault(group, []).append(index)
+                kept = kept_in_group.setdefault(group, [])
+                if len(kept) < MAX_CANDIDATES_A_GROUP:
+                    kept.append(index)
     return dropped
 
 
@@ -144,10 +151,6 @@ def similar_pairs(signature_NP: np.ndarray, threshold: float) -> Iterator[tuple[
             members.setdefault(group, []).append(index)
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
-
-
 @cache
 def _minhash(seed: int) -> MinHash:
     """One for all documents: drawing the permutations costs as much as a document."""
@@ -156,13 +159,36 @@ def _minhash(seed: int) -> MinHash:
     return MinHash(num_perm=NUM_PERMUTATIONS, seed=seed, scheme=MINHASH_SCHEME)
 
 
-def _order(fingerprints: Fingerprints, dropped: Mapping[int, Duplicate], rank_of_paper: Mapping[str, int]) -> list[int]:
+def _copy_of(twin: int, fingerprints: Fingerprints, dropped: Mapping[int, Duplicate]) -> Duplicate:
+    """Of a text that is dropped itself for a third, the copy is as near to that as it is."""
+    same = f"the same words as {fingerprints.ids[twin]}"
+    if (why := dropped.get(twin)) is None:
+        return Duplicate("exact_duplicate", twin, same)
+    return Duplicate(why.reason, why.of, f"{same}, which has {why.detail}")
+
+
+def _most_similar(index: int, candidates: list[int], signature_NP: np.ndarray) -> tuple[int, float] | None:
+    """The candidate most similar to a document, the first of equals, with its estimated Jaccard similarity."""
+    if not candidates:
+        return None
+    similarity_C = (signature_NP[candidates] == signature_NP[index]).mean(axis=1)
+    best = int(similarity_C.argmax())
+    return candidates[best], float(similarity_C[best])
+
+
+def _order(
+    fingerprints: Fingerprints,
+    papers: Sequence[str],
+    dropped: Mapping[int, Duplicate],
+    rank_of_paper: Mapping[str, int],
+    num_own: int,
+) -> list[int]:
+    """Who is looked at before whom: earlier texts, then by rank, date and identifier."""
     last = max(rank_of_paper.values(), default=0) + 1
 
     def key(index: int) -> tuple[int, str, str, int]:
-        document_id = fingerprints.ids[index]
-        rank = rank_of_paper.get(paper_and_version(document_id)[0], last) if rank_of_paper else last
-        return rank, fingerprints.dates[index], document_id, index
+        rank = -1 if index >= num_own else rank_of_paper.get(papers[index], last)
+        return rank, fingerprints.dates[index], fingerprints.ids[index], index
 
     return sorted((index for index in range(len(fingerprints.ids)) if index not in dropped), key=key)
 
@@ -188,10 +214,10 @@ def _groups(signature_NP: np.ndarray) -> np.ndarray:
     return group_NB
 
 
-def _older_versions(fingerprints: Fingerprints) -> dict[int, Duplicate]:
+def _older_versions(fingerprints: Fingerprints, num_own: int) -> dict[int, Duplicate]:
     """All but one of the records of each paper: the newest version stays, and without a version number means the newest."""
     records: dict[str, list[tuple[float, str, bytes, int]]] = {}
-    for index, document_id in enumerate(fingerprints.ids):
+    for index, document_id in enumerate(fingerprints.ids[:num_own]):
         if document_id.startswith(TEXT_ID_PREFIX):
             continue
         paper, number = paper_and_version(document_id)

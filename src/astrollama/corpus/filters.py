@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from astrollama.records import Document, Dropped
 
 _PAPER = r"(?:paper|article|manuscript|submission|preprint|work|version|note|letter|comment|abstract)"
 # The paper itself is withdrawn, by name of its own; "gas is withdrawn from the reservoir" is astrophysics.
 _WITHDRAWN = re.compile(
-    rf"\b{_PAPER}\b(?:\s*\([^)]*\))?(?:\s+by\s+[^.]{{1,60}}?)?"
+    rf"\b{_PAPER}\b(?:\s{{0,3}}\([^)]{{0,80}}\))?(?:\s+by\s+[^.]{{1,60}}?)?"
     r"\s+(?:has|have|had|is|was|will)\s+(?:\w+\s+){0,3}(?:withdrawn|retracted)\b"
     r"|^\W*(?:withdrawn|retracted)\b(?=\s*(?:[^\w\s]|by\b|due\b|because\b|pending\b|$))"
     r"|\b(?:withdrawn|retracted)\s+by\s+(?:the\s+)?(?:authors?|arxiv)\b"
     rf"|\b(?:withdraw|withdrawn|withdrawing|retract|retracted|retracting)\s+(?:this|our|the\s+present)\s+{_PAPER}\b",
     re.IGNORECASE,
 )
-_MATHS = re.compile(r"\$\$.+?\$\$|\$[^$]+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
+_MATHS_MARK = re.compile(r"\$\$?|\\[()\[\]]")
+_MATHS_END = {"$": "$", "$$": "$$", r"\(": r"\)", r"\[": r"\]"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,13 @@ class HasText:
 class NotWithdrawn:
     """Drop notices of withdrawal."""
 
+    reason: ClassVar[str] = "withdrawn"
+
     def apply(self, documents: Iterator[Document]) -> Iterator[Document | Dropped]:
         """Drop documents whose text says that the paper was withdrawn or retracted as `withdrawn`."""
         for document in documents:
             match = _WITHDRAWN.search(document.text)
-            yield Dropped(document, "withdrawn", f"says {match[0]!r}") if match else document
+            yield Dropped(document, self.reason, f"says {match[0]!r}") if match else document
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,21 @@ def prose_ratio(text: str) -> float:
 
     Longer runs of letters are no words; 0 where nothing is left.
     """
-    outside = _MATHS.sub(" ", text)
-    tokens = outside.split()
+    tokens = " ".join(_outside_maths(text)).split()
     characters = sum(map(len, tokens))
     if characters == 0:
         return 0.0
     letters = sum(sum(map(str.isalpha, token)) for token in tokens if len(token) <= 30)
     return letters / characters
+
+
+def _outside_maths(text: str) -> Iterator[str]:
+    """The pieces of a text between its formulas; a mark that opens maths and is never closed opens none."""
+    start, opened_at, end_mark = 0, 0, ""
+    for mark in _MATHS_MARK.finditer(text):
+        if end_mark and mark[0] == end_mark:
+            yield text[start:opened_at]
+            start, end_mark = mark.end(), ""
+        elif not end_mark and mark[0] in _MATHS_END:
+            opened_at, end_mark = mark.start(), _MATHS_END[mark[0]]
+    yield text[start:]

@@ -6,7 +6,8 @@ machines (`corpus.cluster`), and come out the same. A part that is there is whol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,8 @@ from astrollama.corpus.clean import Clean, content_hash, document_of_paper
 from astrollama.corpus.dedup import NUM_PERMUTATIONS, Fingerprints, signature, words_hash
 from astrollama.corpus.filters import HasDate, HasText, InMonths, IsProse, LongEnough, NotWithdrawn
 from astrollama.corpus.store import storable
-from astrollama.records import Document, Dropped, Paper, Step, rejected_schema
+from astrollama.errors import AstroLlamaError
+from astrollama.records import Document, Dropped, Paper, Step, paper_and_version, rejected_schema
 from astrollama.runs import atomic_path, read_json, write_json
 from astrollama.sections import CorpusSection
 from astrollama.sources.files import FileSource, PassedOver, Unreadable
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PART_RECORDS = 2048
-_COUNT = "count.json"
+COUNT = "count.json"
 _PASSED_OVER = b"num_passed_over"
 
 Item = Paper | Unreadable | PassedOver
@@ -42,6 +44,8 @@ class Staged:
         num_rows: rows of all parts, documents and rejected records.
         row_N: the place of each document among the rows, int64.
         rejected: the reasons of the rejected records, one each.
+        withdrawn: the newest version that says it is withdrawn, by identifier without version; infinite where the
+            identifier names none.
         num_passed_over: records of other categories, which have no row.
     """
 
@@ -49,6 +53,7 @@ class Staged:
     num_rows: int
     row_N: np.ndarray
     rejected: Sequence[str]
+    withdrawn: Mapping[str, float]
     num_passed_over: int
 
 
@@ -58,7 +63,7 @@ def write_parts(source: FileSource, settings: CorpusSection, folder: Path, rank:
     Raises:
         SourceError: a file, or with `source.on_error` = `stop` a record, cannot be read.
     """
-    if (folder / _COUNT).is_file() and all(path.is_file() for path in part_paths(folder)[rank::world_size]):
+    if (folder / COUNT).is_file() and all(path.is_file() for path in part_paths(folder)[rank::world_size]):
         return
     # the part before the first that is missing is read again, so that the end of the source is seen even if none is
     start = max(0, _first_missing(folder, rank, world_size) - world_size)
@@ -68,18 +73,22 @@ def write_parts(source: FileSource, settings: CorpusSection, folder: Path, rank:
             if number % world_size == rank and not path.is_file():
                 _write_part(path, items, settings)
             bar.update(number * PART_RECORDS + len(items))
-    write_json(folder / _COUNT, {"parts": number + 1})
+    write_json(folder / COUNT, {"parts": number + 1}, shared=True)
 
 
 def part_paths(folder: Path) -> list[Path]:
     """The parts in their order; known when one process has come to the source's end."""
-    return [_part_path(folder, number) for number in range(read_json(folder / _COUNT)["parts"])]
+    return [_part_path(folder, number) for number in range(read_json(folder / COUNT)["parts"])]
 
 
 def read_staged(folder: Path) -> Staged:
-    """Gather from all parts what the second half needs before it looks at texts again."""
+    """Gather from all parts what the second half needs before it looks at texts again.
+
+    Raises:
+        AstroLlamaError: a part is damaged; it is removed, so that it is made anew.
+    """
     import numpy as np
-    import pyarrow.parquet as pq
+    import pyarrow.compute as pc
 
     ids: list[str] = []
     dates: list[str] = []
@@ -87,9 +96,10 @@ def read_staged(folder: Path) -> Staged:
     signatures: list[np.ndarray] = []
     rows: list[np.ndarray] = []
     rejected: list[str] = []
+    withdrawn: dict[str, float] = {}
     num_rows = num_passed_over = 0
     for path in part_paths(folder):
-        table = pq.read_table(path, columns=["id", "date", "reason", "words_hash", "signature"])
+        table = _read_part(path)
         num_passed_over += int(table.schema.metadata[_PASSED_OVER])
         kept = table.filter(table["reason"].is_null())
         ids += kept["id"].to_pylist()
@@ -100,14 +110,29 @@ def read_staged(folder: Path) -> Staged:
         )
         rows.append(num_rows + np.flatnonzero(table["reason"].is_null().to_numpy()))
         rejected += [reason for reason in table["reason"].to_pylist() if reason is not None]
+        for document_id in table.filter(pc.equal(table["reason"], NotWithdrawn.reason))["id"].to_pylist():
+            paper, version = paper_and_version(document_id)
+            withdrawn[paper] = max(withdrawn.get(paper, 0.0), math.inf if version is None else version)
         num_rows += table.num_rows
     return Staged(
         Fingerprints(ids, dates, hashes, np.concatenate(signatures)),
         num_rows,
         np.concatenate(rows),
         rejected,
+        withdrawn,
         num_passed_over,
     )
+
+
+def _read_part(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, columns=["id", "date", "reason", "words_hash", "signature"])
+    except (pa.ArrowException, OSError) as error:
+        path.unlink(missing_ok=True)
+        raise AstroLlamaError(f"{path} is damaged ({error})", "give the same command again: it is made anew") from error
 
 
 def _part_path(folder: Path, number: int) -> Path:
@@ -133,7 +158,7 @@ def _write_part(path: Path, items: Sequence[Item], settings: CorpusSection) -> N
     rows = [_row(result, settings.seed) for result in _results(items, settings)]
     num_passed_over = len(items) - len(rows)
     schema = _part_schema().with_metadata({_PASSED_OVER: str(num_passed_over).encode()})
-    with atomic_path(path) as partial:
+    with atomic_path(path, shared=True) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, compression="zstd")
 
 

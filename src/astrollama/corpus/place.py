@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.console import track
-from astrollama.corpus.decontaminate import HELD_OUT, Benchmark, Match, SharedText, Words
+from astrollama.corpus.decontaminate import Benchmark, Match, SharedText, Words
 from astrollama.corpus.dedup import Duplicate
+from astrollama.corpus.filters import NotWithdrawn
 from astrollama.corpus.parts import Staged, part_paths
+from astrollama.corpus.previous import HeldOutText
 from astrollama.corpus.split import SPLITS, Split, SplitRule
-from astrollama.corpus.store import table_writer
-from astrollama.records import document_schema, rejected_schema
+from astrollama.corpus.store import storable, table_writer
+from astrollama.records import document_schema, paper_and_version, rejected_schema
 from astrollama.runs import write_json
 from astrollama.sections import CorpusSection
 
@@ -26,26 +28,42 @@ REJECTED = "rejected.parquet"
 QUALITY = "quality.json"
 OUTPUTS = (*(f"{split}.parquet" for split in SPLITS), REJECTED, QUALITY)
 CONTAMINATED = "contaminated"
+HELD_OUT: dict[Split, str] = {"test": "test papers", "validation": "validation papers"}
 SAMPLES_A_REASON = 20
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the records of all parts go, by their row: documents to a split, duplicates out; the rest was rejected before."""
+    """Where the records of all parts go, by their row: documents to a split, others out; the rest was rejected before.
+
+    Attributes:
+        reason_at_row: why a document is left out, and the detail.
+        earlier: texts that an earlier corpus held out and this one does not have.
+    """
 
     split_of_row: Mapping[int, Split]
-    duplicate_at_row: Mapping[int, Duplicate]
+    reason_at_row: Mapping[int, tuple[str, str]]
     duplicates_across_splits: int
+    earlier: Sequence[HeldOutText]
 
     @classmethod
-    def of(cls, staged: Staged, duplicates: Mapping[int, Duplicate], rule: SplitRule) -> Places:
+    def of(
+        cls, staged: Staged, duplicates: Mapping[int, Duplicate], rule: SplitRule, earlier: Sequence[HeldOutText]
+    ) -> Places:
         """Places of documents by the split's rule; a duplicate counts as across if the rule parts it from its original."""
         rows, found = staged.row_N.tolist(), staged.fingerprints
         split = [rule.split_of(*document) for document in zip(found.ids, found.dates, strict=True)]
+        split_with_earlier = [*split, *(own.split for own in earlier)]
+        reasons = {index: (duplicate.reason, duplicate.detail) for index, duplicate in duplicates.items()}
+        for index, document_id in enumerate(found.ids):
+            paper, version = paper_and_version(document_id)
+            if version is not None and version < staged.withdrawn.get(paper, 0.0):
+                reasons[index] = (NotWithdrawn.reason, "a later version is")
         return cls(
-            {rows[index]: split[index] for index in range(len(rows)) if index not in duplicates},
-            {rows[index]: duplicate for index, duplicate in duplicates.items()},
-            sum(split[index] != split[duplicate.of] for index, duplicate in duplicates.items()),
+            {rows[index]: split[index] for index in range(len(rows)) if index not in reasons},
+            {rows[index]: reason for index, reason in reasons.items()},
+            sum(split[index] != split_with_earlier[duplicate.of] for index, duplicate in duplicates.items()),
+            earlier,
         )
 
 
@@ -85,21 +103,30 @@ class Report:
 class Decontamination:
     """All texts that a training document must not share."""
 
-    def __init__(
-        self, benchmarks: Sequence[Benchmark], held_out: Iterable[tuple[str, str]], settings: CorpusSection
-    ) -> None:
+    def __init__(self, benchmarks: Sequence[Benchmark], parts: Path, places: Places, settings: CorpusSection) -> None:
         self._hashes = {one.name: one.sha256 for one in benchmarks}
         self._shared = [SharedText(one.name, one.items, settings.ngram_words) for one in benchmarks]
-        self._held_out = SharedText(HELD_OUT, held_out, settings.ngram_words)
+        self._held_out: dict[Split, SharedText] = {
+            split: SharedText(name, _texts_of(parts, places, split), settings.ngram_words)
+            for split, name in HELD_OUT.items()
+        }
         self._held_out_overlap = settings.held_out_overlap
 
-    def match(self, text: str) -> Match | None:
-        """With which benchmark, or else with which held-out paper, a text shares too much."""
+    def match(self, text: str, split: Split | None) -> Match | None:
+        """With which benchmark, or else with which held-out paper, a text of a split shares too much.
+
+        Training texts are compared with both held-out splits, validation texts with the test, and the test with nothing.
+        """
+        if split not in ("train", "validation"):
+            return None
         words = Words(text)
         for one in self._shared:
             if match := one.match(words, 0.0):
                 return match
-        return self._held_out.match(words, self._held_out_overlap)
+        for other, held_out in self._held_out.items():
+            if other != split and (match := held_out.match(words, self._held_out_overlap)):
+                return match
+        return None
 
     def report(self, removed_by: Mapping[str, int]) -> list[dict[str, Any]]:
         """For each benchmark how many items it has and how many documents it took out."""
@@ -111,7 +138,7 @@ class Decontamination:
                 "items_too_short": one.num_short,
                 "removed": removed_by.get(one.benchmark, 0),
             }
-            for one in (*self._shared, self._held_out)
+            for one in (*self._shared, *self._held_out.values())
         ]
 
 
@@ -123,7 +150,7 @@ def write_places(
     Returns:
         What was left out, and of each benchmark what it took out.
     """
-    decontamination = Decontamination(benchmarks, _texts_of(parts, places, "test"), settings)
+    decontamination = Decontamination(benchmarks, parts, places, settings)
     report = Report()
     with ExitStack() as stack:
         writers = {
@@ -152,9 +179,9 @@ def _judge(
     reasons, details = table["reason"].to_pylist(), table["detail"].to_pylist()
     for index, (row, text) in enumerate(zip(rows, table["text"].to_pylist(), strict=True)):
         benchmark = ""
-        if duplicate := places.duplicate_at_row.get(row):
-            reasons[index], details[index] = duplicate.reason, duplicate.detail
-        elif split_of[index] in ("train", "validation") and (match := decontamination.match(text)):
+        if reason := places.reason_at_row.get(row):
+            reasons[index], details[index] = reason
+        elif match := decontamination.match(text, split_of[index]):
             split_of[index] = None
             reasons[index], details[index] = CONTAMINATED, _tell(match)
             benchmark = match.benchmark
@@ -166,7 +193,8 @@ def _judge(
 
 
 def _texts_of(parts: Path, places: Places, wanted: Split) -> Iterator[tuple[str, str]]:
-    """Identifier and text of the documents of one split."""
+    """Identifier and text of the documents of one split, and of what an earlier corpus had there."""
+    yield from ((own.id, own.text) for own in places.earlier if own.split == wanted)
     for table, rows in _tables(parts, f"indexing the {wanted} split", ["id", "text"]):
         own = table.filter(_mask(places.split_of_row.get(row) == wanted for row in rows))
         yield from zip(own["id"].to_pylist(), own["text"].to_pylist(), strict=True)
@@ -186,7 +214,8 @@ def _tables(parts: Path, description: str, columns: list[str] | None = None) -> 
 
 def _tell(match: Match) -> str:
     words = match.shared if len(match.shared) <= 200 else f"{match.shared[:200]}…"
-    return f"{match.overlap:.0%} of its words stand in {match.benchmark}, first in {match.item}: {words!r}"
+    share = f"{match.overlap:.0%} of its words stand in {match.benchmark}"
+    return storable(f"{share}, first in {match.item}: {words!r}")  # type: ignore[no-any-return]
 
 
 def _mask(values: Iterator[bool]) -> pa.Array:

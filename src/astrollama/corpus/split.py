@@ -1,7 +1,7 @@
 """Which documents are held out: the newest whole months, or a random share; and how that stays as a corpus grows.
 
 A paper that was held out once must never be trained on later. Fixed months and the random split, a hash of the identifier,
-keep it so by themselves; where months are chosen by share, or a copy of a held-out text turns up, `PreviousSplit` does.
+keep a paper in place by themselves; where months are chosen by share, an earlier corpus does (`corpus.previous`).
 """
 
 from __future__ import annotations
@@ -10,39 +10,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, get_args
 
 from astrollama.console import warn
-from astrollama.errors import CorpusError, RunError
+from astrollama.errors import CorpusError
 from astrollama.records import paper_and_version
-from astrollama.runs import read_manifest, verify_files
 from astrollama.sections import CorpusSection
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-
-
-@dataclass(frozen=True)
-class PreviousSplit:
-    """Where an earlier corpus has its papers, which a later one must not change.
-
-    Attributes:
-        split_of_paper: by identifier without version.
-        identity: the earlier corpus's hashes, for the later one's manifest.
-    """
-
-    kind: str
-    validation_from: str | None
-    held_out_from: str | None
-    split_of_paper: Mapping[str, Split]
-    identity: Mapping[str, str]
-
-    @property
-    def rank_of_paper(self) -> dict[str, int]:
-        """Who stays when texts are the same: what was tested on first, so that its copies are never trained on."""
-        rank: dict[Split, int] = {"test": 0, "validation": 1, "train": 2}
-        return {paper: rank[split] for paper, split in self.split_of_paper.items()}
 
 
 @dataclass(frozen=True)
@@ -72,17 +48,25 @@ class SplitRule:
 
 
 def split_rule(
-    ids: Sequence[str], dates: Sequence[str], settings: CorpusSection, previous: PreviousSplit | None
+    ids: Sequence[str],
+    dates: Sequence[str],
+    settings: CorpusSection,
+    earlier_months: tuple[str | None, str | None] | None = None,
+    split_of_paper: Mapping[str, Split] | None = None,
 ) -> SplitRule:
     """The rule for documents of these identifiers and dates.
+
+    Args:
+        earlier_months: the first months of validation and of the test of an earlier corpus, which stay.
+        split_of_paper: where an earlier corpus has its papers, by identifier without version.
 
     Raises:
         CorpusError: nothing would be left to train on, or to test on.
     """
     validation_from = held_out_from = None
     if settings.split != "random":
-        validation_from, held_out_from = _months([date[:7] for date in dates], settings, previous)
-    rule = SplitRule(settings, validation_from, held_out_from, previous.split_of_paper if previous else {})
+        validation_from, held_out_from = earlier_months or _months([date[:7] for date in dates], settings)
+    rule = SplitRule(settings, validation_from, held_out_from, split_of_paper or {})
     counts = Counter(rule.split_of(*document) for document in zip(ids, dates, strict=True))
     empty = [split for split in ("train", "test") if not counts[split]]
     if empty:
@@ -93,38 +77,8 @@ def split_rule(
     return rule
 
 
-def read_previous_split(corpus: Path, settings: CorpusSection) -> PreviousSplit:
-    """The split of an earlier corpus.
-
-    Raises:
-        RunError: it is no complete corpus, or was split in another way.
-    """
-    import pyarrow.parquet as pq
-
-    manifest = read_manifest(corpus, "corpus")
-    found = manifest["split"]
-    random = [split["kind"] == "random" for split in (found, {"kind": settings.split})]
-    if random[0] != random[1]:
-        raise RunError(
-            f"{corpus} was split by {found['kind']}, not by {settings.split}", f"set corpus.split = {found['kind']!r}"
-        )
-    names = {split: f"{split}.parquet" for split in SPLITS if f"{split}.parquet" in manifest["files"]}
-    verify_files(corpus, manifest, names.values())
-    split_of_paper = {
-        paper_and_version(document_id)[0]: split
-        for split, name in names.items()
-        for document_id in pq.read_table(corpus / name, columns=["id"])["id"].to_pylist()
-    }
-    hashes = {name: str(manifest["files"][name]["sha256"]) for name in names.values()}
-    return PreviousSplit(found["kind"], found.get("validation_from"), found["held_out_from"], split_of_paper, hashes)
-
-
-def _months(
-    months: Sequence[str], settings: CorpusSection, previous: PreviousSplit | None
-) -> tuple[str | None, str | None]:
+def _months(months: Sequence[str], settings: CorpusSection) -> tuple[str | None, str | None]:
     """The first months of validation and of the test."""
-    if previous is not None:
-        return previous.validation_from, previous.held_out_from
     if settings.split == "months":
         return settings.validation_from, settings.test_from
     held_out_from = _newest_months(months, settings.test_fraction * len(months))

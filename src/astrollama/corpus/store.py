@@ -79,4 +79,6 @@ def read_documents(path: Path) -> Iterator[Document]:
 
 def storable(value: Any) -> Any:
     """Text that UTF-8 can hold: lone surrogates, which JSON can spell and UTF-8 cannot, become escapes."""
+    if isinstance(value, tuple):
+        return tuple(map(storable, value))
     return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value

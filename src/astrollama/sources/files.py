@@ -94,11 +94,11 @@ class FileSource:
             SourceError: a file is empty, damaged or of an unknown format, or, with `on_error` = `stop`, a record is.
         """
         files = self.files()
-        folder = Path(os.path.commonpath([path.parent for path in files]))
+        folder = Path(os.path.commonpath([path.parent.absolute() for path in files]))
         for path in files:
             num_records = 0
             # the name alone is enough to find a record, but for files of one name in several folders
-            label = str(path.relative_to(folder))
+            label = str(path.absolute().relative_to(folder))
             try:
                 for num_records, record in enumerate(self._reader(path)(path, skip), start=1):  # noqa: B007
                     if record is not None:

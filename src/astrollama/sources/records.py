@@ -166,6 +166,6 @@ def _first_version_date(versions: object) -> str:
     if not isinstance(created, str):
         return ""
     try:
-        return parsedate_to_datetime(created).date().isoformat()
+        return parse_date(parsedate_to_datetime(created).date().isoformat())
     except (ValueError, OverflowError):
         return ""
