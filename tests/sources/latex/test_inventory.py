@@ -72,6 +72,14 @@ def test_a_folder_that_is_one_paper_has_its_name(tmp_path: Path) -> None:
     assert [item.paper_id for item in find_items([folder / "ms.tex"])] == ["ms"]
 
 
+def test_a_folder_named_by_an_identifier_is_one_paper_though_its_files_lie_deeper(tmp_path: Path) -> None:
+    for inside in ("manuscript/main.tex", "response/reply.tex"):
+        path = tmp_path / "2309.00009" / inside
+        path.parent.mkdir(parents=True)
+        path.write_text(PAPER)
+    assert [item.paper_id for item in find_items([tmp_path])] == ["2309.00009"]
+
+
 def test_a_bulk_tar_is_read_member_by_member(tmp_path: Path) -> None:
     bulk = tmp_path / "arXiv_src_2309_001.tar"
     bulk.write_bytes(

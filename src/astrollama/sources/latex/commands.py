@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import partial
 
-from astrollama.sources.latex import definitions, environments, files, units
+from astrollama.sources.latex import acronyms, definitions, environments, files, plain, units
 from astrollama.sources.latex.interpreter import Handler, Interpreter
 from astrollama.sources.latex.macros import read_argument, read_optional, read_star, skip_spaces
 from astrollama.sources.latex.manuscript import (
@@ -16,13 +16,14 @@ from astrollama.sources.latex.manuscript import (
     REFERENCES,
     SECTION,
 )
-from astrollama.sources.latex.tokens import PAR, is_word, plain_text
+from astrollama.sources.latex.tokens import is_word, plain_text
 from astrollama.sources.latex.vocabulary import (
     ACCENTS,
     SYMBOLS,
 )
 
 _LEVELS = {r"\part": 1, r"\chapter": 1, r"\section": 1, r"\subsection": 2, r"\subsubsection": 3}
+_LEVELS |= {r"\newsec": 1, r"\subsec": 2}  # of harvmac
 _ION_STAGE = re.compile("[ivx]{1,5}")
 
 
@@ -34,7 +35,9 @@ def heading(interpreter: Interpreter, name: str) -> None:
     interpreter.close_captures()
     read_star(interpreter.input)
     read_optional(interpreter.input)
-    level = _LEVELS[name]
+    interpreter.has_chapters = interpreter.has_chapters or name == r"\chapter"
+    is_below = interpreter.has_chapters and name in (r"\section", r"\subsection")
+    level = _LEVELS[name] + is_below
     interpreter.capture_argument(lambda title: interpreter.manuscript.begin_part(title, level, SECTION))
 
 
@@ -110,6 +113,17 @@ def end_document(interpreter: Interpreter, _name: str) -> None:
 # --- text
 
 
+def fraction(interpreter: Interpreter, _name: str) -> None:
+    r"""\nicefrac{1}{2}: 1/2."""
+    above, below = read_argument(interpreter.input), read_argument(interpreter.input)
+    interpreter.input.push([*above, "/", *below])
+
+
+def formula_of_chemistry(interpreter: Interpreter, _name: str) -> None:
+    r"""\ce{H2O}: as it is typed, without signs of maths."""
+    interpreter.input.push([token for token in read_argument(interpreter.input) if token not in ("^", "_")])
+
+
 def accent(interpreter: Interpreter, name: str) -> None:
     r"""\'e, \c{c}, \v{\i}: the letter with its accent, composed."""
     tokens = [token for token in read_argument(interpreter.input) if token not in "{}"]
@@ -182,6 +196,15 @@ def first_of_two(interpreter: Interpreter, _name: str) -> None:
     interpreter.input.push(first)
 
 
+def quotation_mark(interpreter: Interpreter, name: str) -> None:
+    r"""\lq and \rq, which make double marks in pairs."""
+    skip_spaces(interpreter.input)
+    is_double = interpreter.input.peek() == name
+    if is_double:
+        interpreter.input.next()
+    interpreter.manuscript.add('"' if is_double else "'")
+
+
 def quoted(interpreter: Interpreter, _name: str) -> None:
     r"""\enquote{text}."""
     read_star(interpreter.input)
@@ -217,50 +240,9 @@ def small_capitals(interpreter: Interpreter, name: str) -> None:
     manuscript.add(stage.upper())
 
 
-def box(interpreter: Interpreter, _name: str) -> None:
-    r"""\hbox to 3cm{…}."""
-    skip_spaces(interpreter.input)
-    token = interpreter.input.peek()
-    if token in ("to", "spread"):
-        interpreter.input.next()
-        interpreter.read_dimension()
-
-
 def two_columns(interpreter: Interpreter, _name: str) -> None:
     r"""\twocolumn[…]: what stands above both columns, title and abstract for example."""
     interpreter.input.push(read_optional(interpreter.input) or [])
-
-
-def set_box(interpreter: Interpreter, name: str) -> None:
-    r"""\setbox0=\hbox{…}, \halign{…}, \catcode…: nothing of it is text."""
-    for _ in range(8):
-        token = interpreter.input.peek()
-        if token is None or token == PAR:
-            return
-        if token == "{":
-            read_argument(interpreter.input)
-            return
-        interpreter.input.next()
-        if name == r"\catcode" and is_word(token) and token[-1].isdigit():
-            return
-
-
-def font(interpreter: Interpreter, _name: str) -> None:
-    r"""\font\big=cmr10 scaled\magstep2."""
-    interpreter.skip_arguments("c")
-    skip_spaces(interpreter.input)
-    for wanted in ("=", "", "scaled", "at"):
-        token = interpreter.input.peek()
-        if token is not None and (token == wanted or (not wanted and is_word(token))):
-            interpreter.input.next()
-            if wanted in ("scaled", "at"):
-                interpreter.read_dimension()
-        skip_spaces(interpreter.input)
-
-
-def own_line(interpreter: Interpreter, _name: str) -> None:
-    r"""\centerline{…}: in plain TeX often a heading."""
-    interpreter.input.push([PAR, *read_argument(interpreter.input), PAR])
 
 
 def new_paragraph(interpreter: Interpreter, _name: str) -> None:
@@ -297,18 +279,22 @@ def named_in_maths(latex: str, interpreter: Interpreter, _name: str) -> None:
 
 _HEADINGS: dict[str, Handler] = {
     **dict.fromkeys(_LEVELS, heading),
-    **dict.fromkeys((r"\references", r"\thebibliography", r"\beginrefs"), references),
+    **dict.fromkeys((r"\references", r"\References", r"\thebibliography", r"\beginrefs"), references),
 }
 
 TEXT: dict[str, Handler] = {
     **definitions.HANDLERS,
+    **acronyms.HANDLERS,
     **environments.HANDLERS,
     **files.HANDLERS,
+    **plain.HANDLERS,
     **units.HANDLERS,
     **_HEADINGS,
-    r"\paragraph": run_in_heading,
-    r"\subparagraph": run_in_heading,
-    r"\title": title,
+    **dict.fromkeys((r"\nicefrac", r"\sfrac", r"\frac", r"\tfrac", r"\dfrac"), fraction),
+    **dict.fromkeys((r"\ce", r"\ch", r"\chem"), formula_of_chemistry),
+    **dict.fromkeys((r"\paragraph", r"\subparagraph", r"\bmhead"), run_in_heading),
+    **dict.fromkeys((r"\title", r"\icmltitle"), title),
+    **dict.fromkeys((r"\refs", r"\refmark", r"\bibentry"), Interpreter.citation),
     r"\abstract": abstract,
     **dict.fromkeys((r"\endabstract", r"\maketitle"), end_abstract),
     **dict.fromkeys((r"\keywords", r"\subjectheadings", r"\pacs", r"\PACS", r"\keyword"), end_abstract_and_skip),
@@ -317,20 +303,17 @@ TEXT: dict[str, Handler] = {
     r"\(": open_maths,
     r"\[": open_maths,
     r"\ensuremath": ensure_maths,
-    r"\item": item,
+    **dict.fromkeys((r"\item", r"\itemitem"), item),
     **dict.fromkeys((r"\verb", r"\lstinline"), verbatim),
     **dict.fromkeys((r"\url", r"\path"), url),
-    r"\href": href,
+    **dict.fromkeys((r"\href", r"\anchor"), href),
     r"\texorpdfstring": first_of_two,
-    r"\enquote": quoted,
+    **dict.fromkeys((r"\enquote", r"\textquote"), quoted),
+    **dict.fromkeys((r"\lq", r"\rq"), quotation_mark),
     r"\xspace": soft_space,
     **dict.fromkeys((r"\makeatletter", r"\makeatother"), at_is_letter),
-    **dict.fromkeys((r"\setbox", r"\halign", r"\catcode", r"\everypar", r"\output"), set_box),
     **dict.fromkeys((r"\textsc", r"\sc", r"\scshape"), small_capitals),
-    **dict.fromkeys((r"\hbox", r"\vbox", r"\vtop"), box),
     r"\twocolumn": two_columns,
-    r"\font": font,
-    **dict.fromkeys((r"\centerline", r"\leftline", r"\rightline"), own_line),
     **dict.fromkeys((r"\smallskip", r"\medskip", r"\bigskip"), new_paragraph),
     r"\\": skip_signs,
 }
@@ -342,10 +325,13 @@ MATHS: dict[str, Handler] = {
     **environments.IN_MATHS,
     **dict.fromkeys((r"\label", r"\eqlabel", r"\color", r"\footnotemark"), partial(drop_in_maths, "om")),
     **dict.fromkeys(
-        (r"\nonumber", r"\notag", r"\ensuremath", r"\xspace", r"\protect", r"\relax"), partial(drop_in_maths, "")
+        (r"\nonumber", r"\notag", r"\ensuremath", r"\xspace", r"\protect", r"\relax", r"\fl"),
+        partial(drop_in_maths, ""),
     ),
     **dict.fromkeys((r"\textcolor", r"\footnote"), partial(drop_in_maths, "om")),
     r"\tag": partial(drop_in_maths, "sm"),
+    r"\noalign": partial(drop_in_maths, "m"),
+    **dict.fromkeys((r"\raise", r"\lower", r"\kern", r"\mkern", r"\hskip", r"\mskip"), partial(drop_in_maths, "d")),
     r"\texorpdfstring": first_of_two,
     **dict.fromkeys((r"\makeatletter", r"\makeatother"), at_is_letter),
     **dict.fromkeys((r"\msun", r"\Msun"), partial(named_in_maths, r"M_\odot")),

@@ -33,7 +33,9 @@ _USUAL_NAMES = ("ms", "main", "paper", "article", "manuscript")
 _UNUSUAL_NAMES = re.compile(
     r"respon[sc]e|referee|reply|cover|letter_to|suppl|template|sample|author_?guide|aas_?sample|_old|diff"
 )
-_PLAIN_TEX = re.compile(r"\\bye\b|\\magnification|\\beginsection|\\centerline|\\par\b|\\begin\s*\{")
+_PLAIN_TEX = re.compile(
+    r"\\(?:bye|end|magnification|input|def|title|beginsection|section|chapter|newsec|centerline|noindent|par)\b|\\begin\s*\{"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,17 @@ def main_file(files: Mapping[str, str], toplevel: str) -> str:
 
 
 def _may_be_tex(name: str) -> bool:
-    return posixpath.splitext(name)[1].lower() not in (".sty", ".cls", ".txt", ".md", ".bib", ".bst", ".cfg", ".def")
+    return posixpath.splitext(name)[1].lower() not in (
+        ".sty",
+        ".cls",
+        ".txt",
+        ".md",
+        ".bib",
+        ".bst",
+        ".bbl",
+        ".cfg",
+        ".def",
+    )
 
 
 def _abstract_first(sections: Sequence[Section]) -> list[Section]:

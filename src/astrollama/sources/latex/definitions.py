@@ -146,6 +146,8 @@ def _plain_relation(macro: Macro) -> Macro:
     text = "".join(macro.fixed[:_MAX_SIGN_TOKENS])
     if len(macro.fixed) > _MAX_SIGN_TOKENS or not _BOXES.intersection(macro.fixed) or not _CURLY.search(text):
         return macro
+    if any(is_word(token) and not _PART_OF_SIGN.fullmatch(token) for token in macro.fixed):
+        return macro
     less, greater = bool(_LESS.search(text)), bool(_GREATER.search(text))
     if less == greater:
         return macro
@@ -318,6 +320,7 @@ _BOXES = frozenset(
 )
 # a sign may be given by its place in a font, as in \mathchar"218; \mathpalette builds it by another macro
 _CURLY = re.compile(r'\\sim|\\approx|\\mathchar"0?218|\\mathpalette')
+_PART_OF_SIGN = re.compile(r'[-+<>~,."\d]*(?:true)?(?:pt|ex|em|cm|mm|in|mu|to|rm|[\dA-F]+)?')
 _LESS, _GREATER = re.compile(r'<|\\lt\b|"3?13C'), re.compile(r'>|\\gt\b|"3?13E')
 _SWITCHES = (Builtin(r"\iftrue"), Builtin(r"\iffalse"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from astrollama.sources.latex.interpreter import Handler, Interpreter
 from astrollama.sources.latex.macros import Macro, expand, read_argument, read_optional, skip_spaces
 from astrollama.sources.latex.manuscript import ABSTRACT, ACKNOWLEDGEMENTS, LEAD, LINE, PARAGRAPH, SECTION
+from astrollama.sources.latex.settings import skip_settings
 from astrollama.sources.latex.tokens import is_command, plain_text
 from astrollama.sources.latex.vocabulary import DISPLAY_ENVIRONMENTS, DROPPED_ENVIRONMENTS, ENVIRONMENT_ARGUMENTS
 
@@ -49,6 +50,7 @@ def begin(interpreter: Interpreter, name: str) -> None:
             interpreter.manuscript.add(PARAGRAPH)
         read_optional(interpreter.input)
         interpreter.skip_arguments(ENVIRONMENT_ARGUMENTS.get(plain, ""))
+        skip_settings(interpreter.input)
 
 
 def end(interpreter: Interpreter, _name: str) -> None:

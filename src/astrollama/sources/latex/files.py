@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from astrollama.sources.latex.interpreter import Handler, Interpreter
 from astrollama.sources.latex.limits import MAX_INCLUDED_FILES
-from astrollama.sources.latex.macros import read_argument, read_optional, read_star, skip_spaces
+from astrollama.sources.latex.macros import Parameter, make_macro, read_argument, read_optional, read_star, skip_spaces
 from astrollama.sources.latex.problems import ConversionError
 from astrollama.sources.latex.tokens import PAR, SPACES, plain_text
 from astrollama.sources.latex.vocabulary import STANDARD_FILES
@@ -109,6 +109,9 @@ def use_package(interpreter: Interpreter, _name: str) -> None:
         path = f"{package.strip()}.sty"
         if path in interpreter.files:
             include(interpreter, path)
+        elif path == "changes.sty":  # its \replaced has the new text first, that of aastex has it last
+            parameters = [Parameter("optional"), Parameter("mandatory"), Parameter("mandatory")]
+            interpreter.definitions.macros[r"\replaced"] = make_macro(parameters, ["#", "2"])
     read_optional(interpreter.input)
 
 
@@ -147,7 +150,7 @@ def _file_name(interpreter: Interpreter) -> str:
 
 
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys((r"\input", r"\include", r"\subfile", r"\subfileinclude", r"\@input"), read_in),
+    **dict.fromkeys((r"\input", r"\include", r"\subfile", r"\subfileinclude", r"\@input", r"\variable"), read_in),
     **dict.fromkeys((r"\import", r"\subimport", r"\includefrom", r"\subincludefrom", r"\inputfrom"), import_from),
     r"\usepackage": use_package,
     r"\RequirePackage": use_package,

@@ -24,8 +24,8 @@ from astrollama.sources.latex.macros import (
 )
 from astrollama.sources.latex.manuscript import PARAGRAPH, Manuscript
 from astrollama.sources.latex.maths import Formula
-from astrollama.sources.latex.settings import skip_settings
 from astrollama.sources.latex.problems import ConversionError, Problems
+from astrollama.sources.latex.settings import skip_settings
 from astrollama.sources.latex.tokens import PAR, SOFT, SPACES, Input, is_command, is_word, plain_text
 from astrollama.sources.latex.vocabulary import MATHS_SIGNS, SKIPPED, SYMBOLS, UNWRAPPED
 
@@ -37,7 +37,7 @@ _REFERENCE = re.compile(r"\\(?:[A-Za-z]{0,8}ref|[Cc]refrange|[Cc]?pagerefrange)"
 _SPACE_BETWEEN = re.compile("( )")
 _ICON = re.compile(r"\\(?:fa|ai)[A-Z][A-Za-z]*")  # of fontawesome and academicons
 _DIMENSION = re.compile(
-    r"[-+]*(?:\d*[.,]?\d+|\d+[.,]?)?\s*(?:true)?\s*(?:pt|mm|cm|in|ex|em|bp|pc|dd|cc|sp|mu|fil+)?", re.IGNORECASE
+    r"[-+]*(?:\d+[.,]?\d*|[.,]\d+)?\s*(?:true)?\s*(?:pt|mm|cm|in|ex|em|bp|pc|dd|cc|sp|mu|fil+)?", re.IGNORECASE
 )
 _ENGINE_SWITCHES: dict[str, Macro | Builtin] = {
     **dict.fromkeys((r"\ifpdf", r"\ifPDFTeX", r"\ifpdftex"), Builtin(r"\iftrue")),
@@ -55,6 +55,8 @@ class Interpreter:
         maths_commands: the same within maths, where all others stay as they are.
         document_class: the name of the paper's class, "" where it has none.
         num_conditions: how many conditionals are open.
+        has_chapters: whether sections lie below chapters.
+        acronyms: what is printed for the key of an acronym.
         problems: what could not be understood.
     """
 
@@ -70,6 +72,8 @@ class Interpreter:
         self.problems = Problems()
         self.document_class = ""
         self.num_conditions = 0
+        self.has_chapters = False
+        self.acronyms: dict[str, list[str]] = {}
         self.in_body = False
         self.finished = False
         self.num_included = 0
@@ -137,7 +141,7 @@ class Interpreter:
         elif _CITATION.fullmatch(name):
             self.citation(name)
         elif _REFERENCE.fullmatch(name):
-            self.reference()
+            self.reference(name)
         elif not _ICON.fullmatch(name):
             self._unknown_command(name)
 
@@ -184,11 +188,9 @@ class Interpreter:
                 break
         self._write_placeholder(CITE)
 
-    def reference(self) -> None:
-        """Pass over the argument of a reference and write its placeholder."""
-        read_star(self.input)
-        if follows(self.input, "{"):
-            read_argument(self.input)
+    def reference(self, name: str) -> None:
+        """Pass over the argument of a reference, the two of a range, and write its placeholder."""
+        self.skip_arguments("smm" if name.endswith("range") else "sm")
         self._write_placeholder(REF)
 
     def _write_placeholder(self, text: str) -> None:
@@ -315,7 +317,7 @@ class Interpreter:
         elif _CITATION.fullmatch(name):
             self.citation(name)
         elif _REFERENCE.fullmatch(name):
-            self.reference()
+            self.reference(name)
         else:
             formula.add(name)
 

@@ -101,7 +101,8 @@ def _items_of_folder(folder: Path, source: Path) -> Iterator[Item]:
     files = [entry for entry in entries if entry.is_file()]
     packages = [path for path in files if _is_package(path)]
     papers = [path for path in files if path.suffix.lower() in (".tex", ".ltx") and _has_class(path)]
-    if papers and not any(is_arxiv_id(paper_id(path.name, folder.name)) for path in packages):
+    is_paper = papers and not any(is_arxiv_id(paper_id(path.name, folder.name)) for path in packages)
+    if is_paper or (not packages and _is_unpacked_paper(folder)):
         inside = folder.relative_to(source).as_posix()
         name = folder.resolve().name if inside == "." else inside
         yield Item(paper_id(name), folder, 0, 0, "", str(folder))
@@ -111,6 +112,13 @@ def _items_of_folder(folder: Path, source: Path) -> Iterator[Item]:
             yield from _items_of_folder(entry, source)
         elif entry in packages or entry in papers:
             yield from _items_of_file(entry, str(entry.relative_to(source)))
+
+
+def _is_unpacked_paper(folder: Path) -> bool:
+    """Whether a folder is named by an arXiv identifier and holds TeX, be it in folders of its own."""
+    if not is_arxiv_id(paper_id(folder.resolve().name, folder.resolve().parent.name)):
+        return False
+    return any(path.suffix.lower() in (".tex", ".ltx") for path in folder.rglob("*"))
 
 
 def _is_package(path: Path) -> bool:

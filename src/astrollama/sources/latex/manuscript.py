@@ -20,6 +20,8 @@ _LINE_END = re.compile(r" *\n *")
 _SPACE_BEFORE_STOP = re.compile(r" ([,;.])(?=[\s)]|$)")
 _SECTION_SIGN = re.compile(r"§{1,2} ?(?=\[REF\])")
 _EMPTY_BRACKETS = re.compile(r" \(\s{0,3}[,;]?\s{0,3}\)(?=[\s.,;]|$)")
+_EMPTY_LIST = re.compile(r"\b(?:Facilit(?:y|ies)|Software):[ ,.;]*$", re.MULTILINE)
+_SOMETHING = re.compile(r"[\w$\[]")  # in a paragraph that is more than left-over commas and stops
 _LIGATURES = {"---": "—", "--": "–", "``": '"', "''": '"', "`": "'", "?`": "¿", "!`": "¡", ",,": "„"}
 _LIGATURE = re.compile(r"---|--|``|''|[?!]`|,,|`")
 
@@ -104,7 +106,8 @@ def prose(pieces: Iterable[str]) -> str:
     text = _BLANKS.sub(" ", "".join(pieces))
     text = _LINE_END.sub("\n", text)
     text = _SECTION_SIGN.sub("", text)
+    text = _EMPTY_LIST.sub("", text)
     text = _EMPTY_BRACKETS.sub("", text)
     text = _SPACE_BEFORE_STOP.sub(r"\1", text)
     paragraphs = (paragraph.strip() for paragraph in text.split(PARAGRAPH))
-    return PARAGRAPH.join(paragraph for paragraph in paragraphs if paragraph)
+    return PARAGRAPH.join(paragraph for paragraph in paragraphs if _SOMETHING.search(paragraph))

@@ -12,7 +12,7 @@ from astrollama.sources.latex.tokens import PAR, SOFT
 from astrollama.sources.latex.vocabulary import ALIGNED, TEXT_IN_MATHS
 
 _IN_MATHS, _IN_TEXT = 0, 1  # what the braces hold that are open; above stands maths within that many braces of text
-_EMPTY_BOX = re.compile(r"\\mbox\{\{?\}?\}")
+_EMPTY_BOX = re.compile(r"\\[hm]box ?(?:\{\}|\{\{\}\})")
 _ONLY_SPACE = re.compile(r"(?:\\[,;:!> ]|\\q?quad|[~\s])+")
 _WHITE_SPACE = re.compile(r"\s+")
 
@@ -96,6 +96,8 @@ class Formula:
         """The formula with its dollar signs, on one line; "" if there is nothing in it, " " if only space is."""
         while self._open:
             self.close_brace()
+        while self._pieces and self._pieces[-1] == "\\ ":  # to strip its space would leave a backslash
+            self._pieces.pop()
         content = _EMPTY_BOX.sub("", "".join(self._pieces[: self._num_pieces or None]))
         content = _WHITE_SPACE.sub(" ", content).strip()
         if not content or _ONLY_SPACE.fullmatch(content):

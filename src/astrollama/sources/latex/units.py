@@ -22,7 +22,7 @@ _UNITS = {
     "steradian": "sr", "celsius": "°C", "degreeCelsius": "°C", "gauss": "G", "jansky": "Jy", "erg": "erg", "bar": "bar",
     "dex": "dex", "solarmass": "$M_\\odot$", "lightyear": "ly", "km": "km", "cm": "cm", "mm": "mm", "nm": "nm", "um": "μm",
     "mK": "mK", "MHz": "MHz", "GHz": "GHz", "kHz": "kHz", "ms": "ms", "ns": "ns", "mas": "mas", "kg": "kg", "bit": "bit",
-    "byte": "B", "decibel": "dB", "barn": "b", "au": "au", "pc": "pc", "kpc": "kpc", "Mpc": "Mpc",
+    "byte": "B", "decibel": "dB", "barn": "b", "au": "au", "pc": "pc", "kpc": "kpc", "Mpc": "Mpc", "m": "m", "s": "s",
 }  # fmt: skip
 _POWER = re.compile(r"-?[0-9]{1,3}")
 _POWERS = {"squared": 2, "cubed": 3, "square": 2, "cubic": 3}
@@ -52,6 +52,27 @@ def quantity(interpreter: Interpreter, _name: str) -> None:
     value = _number(plain_text(read_argument(interpreter.input)))
     read_optional(interpreter.input)
     interpreter.manuscript.add(f"{value} {unit_text(read_argument(interpreter.input))}".strip())
+
+
+def list_of(interpreter: Interpreter, name: str) -> None:
+    r"""\SIrange{1}{2}{\m}, \numrange{1}{2}, \SIlist{1;2;3}{\m}, \numlist{1;2;3}."""
+    source = interpreter.input
+    read_optional(source)
+    first = plain_text(read_argument(source))
+    values = [first, plain_text(read_argument(source))] if name.endswith("range") else first.split(";")
+    sign = "–" if name.endswith("range") else ", "
+    text = sign.join(_number(value.strip()) for value in values)
+    measure = "" if name.startswith(r"\num") else unit_text(read_argument(source))
+    interpreter.manuscript.add(f"{text} {measure}".strip())
+
+
+def element(interpreter: Interpreter, _name: str) -> None:
+    r"""\element[charge][nucleons]{C} of A&A's class."""
+    read_optional(interpreter.input)
+    nucleons = read_optional(interpreter.input)
+    interpreter.skip_arguments("oo")
+    if nucleons:
+        interpreter.input.push(["$", "^", "{", *nucleons, "}", "$", *read_argument(interpreter.input)])
 
 
 def unit(interpreter: Interpreter, _name: str) -> None:
@@ -137,6 +158,8 @@ HANDLERS: dict[str, Handler] = {
     r"\num": number,
     **dict.fromkeys((r"\SI", r"\qty"), quantity),
     **dict.fromkeys((r"\si", r"\unit"), unit),
+    **dict.fromkeys((r"\SIrange", r"\qtyrange", r"\SIlist", r"\qtylist", r"\numrange", r"\numlist"), list_of),
+    r"\element": element,
     r"\ang": angle,
     **dict.fromkeys((r"\romannumeral", r"\Romannumeral"), roman_numeral),
 }

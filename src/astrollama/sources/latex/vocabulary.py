@@ -1,6 +1,7 @@
 r"""What LaTeX, the journals' classes and common packages mean by a command, as far as prose needs it.
 
-Specifications of arguments: `s` a star, `o` an optional argument, `m` a mandatory one, `d` a dimension, `c` a command.
+Specifications of arguments: `s` a star, `o` an optional argument, `m` one in braces, `a` one in braces or a single token,
+`d` a dimension, `c` a command.
 """
 
 from __future__ import annotations
@@ -32,10 +33,21 @@ SKIPPED: dict[str, str] = {
             scrollmode errorstopmode FloatBarrier printbibliography tablebreak tableline endminipage qed qedsymbol
             qedhere justify justifying rotate colnumbers listoftodos phantomsection startlongtable figsetstart
             figsetend figsetgrpstart figsetgrpend noaffiliation allauthors listofchanges
+            nopagenumbers folio narrower immediate year month day jobname hidewidth
+            dotfill hrulefill numparts endnumparts bodymatter psfull psdraft
+            ioptwocol endrefs firstsection answerYes answerNo answerNA saythanks
+            icmlEqualContribution listrefs listfigs bigbreak medbreak smallbreak endpage refout figout hfilneg
         """,
+        "oom": r"subfloat subfigure",
+        "ommm": r"articlefigure",
+        "ommmm": r"articlefiguretwo",
+        "saommmmo": r"titleformat",
+        "sammmo": r"titlespacing",
+        "mmmm": r"DeclareGraphicsRule apptocmd pretocmd DeclareSymbolFont DeclareMathSymbol usefont",
+        "mmmmmmmmm": r"paperauthor",
         "o": r"pagebreak nolinebreak footnotemark flushend",
         "m": r"""
-            thanks altaffilmark affil affils email emails ead institute institution dedicated offprints
+            thanks altaffilmark affils email emails ead institute institution dedicated offprints
             correspondingauthor received revised accepted published date submitjournal submitted journal journalinfo
             journalname shorttitle shortauthors lefthead righthead runninghead titlerunning authorrunning slugcomment
             msid pubyear pagerange doi orcid orcidlink label pagestyle thispagestyle pagenumbering bibliographystyle
@@ -50,28 +62,32 @@ SKIPPED: dict[str, str] = {
             marginpar orgdiv orgname orgaddress affiliations enlargethispage sisetup selectlanguage setstretch fnmark
             cormark thesaurus KeyWords Received Accepted emailAdd arxivnumber figsetnum figsettitle figsetgrpnum
             figsetgrptitle figsetplot figsetgrpnote nocollaboration reportnum explain subclass watermark
-            setwatermarkfontsize authorinfo submitto runningtitle runningauthor
+            setwatermarkfontsize authorinfo submitto runningtitle runningauthor homepage equalcont script ssindex ooindex
+            aindex subjectindex IEEEmembership icmltitlerunning icmlkeywords printAffiliationsAndNotice Date foot
+            marginicon subcaption titlelabel curraddr urladdr dedicatory aindx ding emoji epsfig natexlab fancyhf
+            message typeout errmessage wlog cline noalign
         """,
         "sm": r"hspace vspace tag",
         "om": r"""
-            author authors altaffiliation affiliation address footnote footnotetext todo includegraphics caption
+            authors altaffiliation address footnotetext todo includegraphics caption
             includepdf preprint titlenote reportnumber fntext cortext tnotetext documentclass documentstyle LoadClass
+            subjclass chead lhead rhead cfoot lfoot rfoot fancyhead fancyfoot
             thanksref marginnote sidenote bibitem lstinputlisting figcaption deleted setlist
         """,
-        "som": r"caption includesvg",
+        "som": r"author affil affiliation caption includesvg",
+        "am": r"setlength addtolength settowidth settoheight setcounter addtocounter",
         "mm": r"""
-            setcounter addtocounter setlength addtolength settowidth settoheight plottwo altaffiltext definecolor
+            plottwo altaffiltext epigraph tbl icmlsetsymbol icmlauthor icmlaffiliation icmlcorrespondingauthor subcaptionbox definecolor
             colorlet DeclareMathSizes markboth bibinfo pdfbookmark tablenotetext defcitealias sbox numberwithin
             setkeys counterwithin newfontfamily DeclareUnicodeCharacter captionof AtBeginEnvironment newunicodechar
             DeclareSIUnit SetRunningHead
         """,
         "mmm": r"addcontentsline crefname Crefname",
-        "omm": r"rule collaboration",
-        "mmmmm": r"DeclareMathAlphabet",
+        "omm": r"inputminted rule collaboration longtab onltab onlfig onllongtab",
+        "mmmmm": r"DeclareMathAlphabet patchcmd",
         "mmmmmm": r"DeclareFontShape",
         "mmmmmmm": r"plotfiddle",
         "ommmmmm": r"bibpunct",
-        "mmmm": r"DeclareSymbolFont DeclareMathSymbol usefont",
         "d": r"""
             vskip hskip kern mkern mskip lower raise moveleft moveright baselineskip parskip parindent hsize vsize
             hoffset voffset topmargin oddsidemargin evensidemargin textwidth textheight columnsep topskip headheight
@@ -86,9 +102,10 @@ SKIPPED: dict[str, str] = {
             binoppenalty relpenalty predisplaypenalty postdisplaypenalty
         """,
         "c": r"""
-            newcount newdimen newskip newtoks newbox newmuskip newread newwrite the string meaning showthe box copy
+            newcount newdimen newskip newtoks newbox newmuskip newread newwrite the number string meaning showthe box copy
         """,
         "cm": r"settodepth",
+        "dd": r"count dimen skip",
     }.items()
     for name in names.split()
 } | {"newcounter": "mo", "includegraphics": "soom", "newcolumntype": "mom", "newtheoremstyle": "mmmmmmmmm"}
@@ -100,15 +117,15 @@ UNWRAPPED: dict[str, str] = {
         "": r"""
             emph text textit textbf textrm textsf texttt textsl textup textmd textnormal textsubscript textsuperscript
             mbox fbox underline uline ul hl sout st uppercase lowercase MakeUppercase MakeLowercase mathrm llap rlap
-            smash boldsymbol bm added highlight strong mathbf mathit mathsf mathtt object objectname astrobj
-            IEEEPARstart citetext underbar uwave textlatin nolinkurl textsmaller textlarger vcenter acro ac acp acs
-            acl gls glspl Gls Glspl glsentrylong shortstack thead makecell nouppercase MakeTextUppercase mathop
+            smash boldsymbol bm added highlight strong line mathbf mathit mathsf mathtt object objectname astrobj
+            IEEEPARstart citetext underbar uwave textlatin nolinkurl textsmaller textlarger vcenter cancel timeform
+            shortstack thead makecell nouppercase MakeTextUppercase mathop
             mathnormal
         """,
         "o": r"lettrine added dataset",
         "oo": r"framebox makebox",
-        "m": r"textcolor colorbox scalebox hypertarget hyperlink foreignlanguage fontfamily",
-        "om": r"parbox rotatebox replaced",
+        "m": r"adjustbox textcolor colorbox scalebox hypertarget hyperlink foreignlanguage fontfamily",
+        "om": r"parbox rotatebox replaced mintinline",
         "oom": r"parbox",
         "moo": r"raisebox",
         "mm": r"resizebox multicolumn fcolorbox fontsize",
@@ -126,7 +143,7 @@ DROPPED_ENVIRONMENTS = frozenset(
     thebibliography references bibliography comment verbatim Verbatim BVerbatim alltt lstlisting minted tikzpicture
     pspicture picture pgfpicture algorithm algorithm2e algorithmic algorithmicx filecontents keywords keyword CCSXML
     tabnote tablenotes tablehere figurehere floatrow ccsdesc authoraffiliations affiliations figurewindow dedication
-    listing code pythoncode highlights graphicalabstract biblist lrbox
+    interactive discussion tblr longtblr talltblr NiceTabular python listing code pythoncode highlights graphicalabstract biblist lrbox
     """)
 )
 
@@ -162,7 +179,12 @@ ALIGNED = {"align": "aligned", "alignat": "aligned", "flalign": "aligned", "eqna
 PROTECTED_ENVIRONMENTS = DROPPED_ENVIRONMENTS | DISPLAY_ENVIRONMENTS | {"abstract", "document", "appendix"}
 
 # In maths these hold text, in which a dollar sign begins maths again.
-TEXT_IN_MATHS = frozenset(rf"\{name}" for name in _words("mbox text hbox textrm textit textbf textsf texttt intertext"))
+TEXT_IN_MATHS = frozenset(
+    rf"\{name}"
+    for name in _words(
+        "mbox text hbox vbox vcenter halign shortstack textrm textit textbf textsf textsc texttt fbox intertext"
+    )
+)
 
 # Names that keep their meaning whatever the paper makes of them, for the structure of the text rests on them.
 PROTECTED = frozenset(
@@ -172,7 +194,7 @@ PROTECTED = frozenset(
         input include cite citep citet citealt citealp citeauthor citeyear ref eqref pageref label footnote thanks
         caption def newcommand renewcommand let if fi else par item documentclass documentstyle usepackage
         bibliography thebibliography endthebibliography includegraphics maketitle acknowledgments acknowledgements
-        appendix verb
+        appendix verb ion BibTeX LaTeX TeX
     """)
 )
 
@@ -187,11 +209,12 @@ SYMBOLS = {
         "L": "Ł", "i": "ı", "j": "ȷ", "dh": "ð", "DH": "Ð", "dj": "đ", "DJ": "Đ", "th": "þ", "TH": "Þ", "ng": "ŋ",
         "NG": "Ŋ", "S": "§", "P": "¶", "dag": "†", "ddag": "‡", "copyright": "©", "pounds": "£", "euro": "€",
         "dots": "...", "ldots": "...", "textellipsis": "...", "slash": "/", "textbackslash": "\\", "backslash": "\\",
+        "lbrack": "[", "rbrack": "]",
         "lbrace": "{", "rbrace": "}", "textasciitilde": "~", "textasciicircum": "^", "textunderscore": "_", "textbar": "|",
         "textless": "<", "textgreater": ">", "lt": "<", "gt": ">", "textdollar": "$", "textpercent": "%", "texttimes": "×",
         "textendash": "–", "textemdash": "—", "textquoteleft": "'", "textquoteright": "'", "textquotedblleft": '"',
         "textquotedblright": '"', "textquotedbl": '"', "textquotesingle": "'", "guillemotleft": "«", "guillemotright": "»",
-        "og": "« ", "fg": " »", "quotedblbase": "„", "lq": "'", "rq": "'", "textdegree": "°", "degree": "°", "textmu": "μ",
+        "og": "« ", "fg": " »", "quotedblbase": "„", "textdegree": "°", "degree": "°", "textmu": "μ",
         "textonehalf": "½", "textpm": "±", "textperiodcentered": "·", "textbullet": "•", "textregistered": "®",
         "texttrademark": "™", "textsection": "§", "textordfeminine": "ª", "textordmasculine": "º", "textordmale": "º",
         "textvisiblespace": " ", "textasciiacute": "´", "textohm": "Ω", "textsterling": "£",
@@ -211,6 +234,7 @@ SYMBOLS = {
         "HI": "H I", "HII": "H II", "hi": "H I",
         "hii": "H II", "la": "$\\lesssim$", "ga": "$\\gtrsim$", "lta": "$\\lesssim$", "gta": "$\\gtrsim$",
         "cms": "cm s$^{-1}$", "ergs": "erg s$^{-1}$", "mic": "μm", "micro": "μ", "checkmark": "✓",
+        "textcelsius": "°C", "texttildelow": "~", "textasciimacron": "¯",
         # journals
         "aj": "AJ", "actaa": "Acta Astron.", "araa": "ARA&A", "apj": "ApJ", "apjl": "ApJL", "apjlett": "ApJL",
         "apjs": "ApJS", "apjsupp": "ApJS", "ao": "Appl. Opt.", "applopt": "Appl. Opt.", "apss": "Ap&SS", "aap": "A&A",
