@@ -2,7 +2,8 @@
 
 Exact duplicates are compared over all documents by their words, near duplicates by MinHash and LSH over all, and, so that
 nothing rests on that search alone, by brute force: the exact Jaccard similarity of word 2-grams between a random sample of
-held-out documents and every training document. Exits with 1 where a pair is found.
+held-out documents and every training document, and of test documents and every one for validation. Exits with 1 where a
+pair is found.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
 import sys
 import zlib
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from astrollama.corpus.clean import words_of
 from astrollama.corpus.dedup import SHINGLE_WORDS, signature, similar_pairs, words_hash
 from astrollama.corpus.split import SPLITS
 from astrollama.corpus.store import read_documents
@@ -47,25 +48,31 @@ def measure(corpus: Path, sample: int, seed: int) -> dict[str, object]:
             texts.append(document.text)
             split_of.append(split)
 
-    sides: dict[bytes, set[str]] = {}
+    splits_of_words: dict[bytes, set[str]] = {}
     for text, split in zip(texts, split_of, strict=True):
-        sides.setdefault(words_hash(text), set()).add(split)
+        splits_of_words.setdefault(words_hash(text), set()).add(split)
     signatures = np.stack([signature(text, settings["seed"]) for text in texts])
     near = sum(split_of[one] != split_of[other] for one, other, _ in similar_pairs(signatures, threshold))
 
-    held_out = [index for index, split in enumerate(split_of) if split != "train"]
-    chosen = random.Random(seed).sample(held_out, min(sample, len(held_out)))
-    train = [index for index, split in enumerate(split_of) if split == "train"]
-    similarities = highest_similarities([texts[i] for i in chosen], [texts[i] for i in train])
+    draw = random.Random(seed)
+    of_split = {split: [text for text, own in zip(texts, split_of, strict=True) if own == split] for split in SPLITS}
+    similarities, num_pairs = [], 0
+    for sides in (("test", "train"), ("validation", "train"), ("test", "validation")):
+        one, other = (of_split[split] for split in sides)
+        chosen = draw.sample(one, min(sample, len(one)))
+        if chosen and other:
+            similarities.append(highest_similarities(chosen, other))
+            num_pairs += len(chosen) * len(other)
+    highest = np.concatenate(similarities)
     return {
         "split": read_manifest(corpus, "corpus")["split"],
         "documents": {split: split_of.count(split) for split in SPLITS},
         "threshold": threshold,
-        "exact_across": sum(len(splits) > 1 for splits in sides.values()),
+        "exact_across": sum(len(splits) > 1 for splits in splits_of_words.values()),
         "near_across_by_lsh": near,
-        "pairs_by_brute_force": len(chosen) * len(train),
-        "near_across_by_brute_force": int((similarities >= threshold).sum()),
-        "highest_similarity_by_brute_force": round(float(similarities.max()), 3),
+        "pairs_by_brute_force": num_pairs,
+        "near_across_by_brute_force": int((highest >= threshold).sum()),
+        "highest_similarity_by_brute_force": round(float(highest.max()), 3),
     }
 
 
@@ -89,7 +96,7 @@ def shingle_matrix(texts: list[str], columns: dict[int, int]) -> csr_matrix:
     places: list[int] = []
     starts = [0]
     for text in texts:
-        words = re.findall(r"\w+", text.lower())
+        words = words_of(text)
         grams = {" ".join(words[i : i + SHINGLE_WORDS]) for i in range(max(1, len(words) - SHINGLE_WORDS + 1))}
         places += [columns.setdefault(zlib.crc32(gram.encode()), len(columns)) for gram in grams]
         starts.append(len(places))

@@ -117,7 +117,7 @@ class CorpusSection(Section):
     min_words: int = Field(
         20,
         ge=1,
-        description="Texts with fewer words are dropped. 20: of 53,374 abstracts 30 lie below, mostly announcements.",
+        description="Texts with fewer words are dropped. 20: of 53,374 abstracts 29 lie below, mostly announcements.",
     )
     min_prose_ratio: float = Field(
         0.6,
@@ -148,9 +148,17 @@ class CorpusSection(Section):
         "date",
         description="Hold out the newest whole months (`date`), all from given months on (`months`), or a random share as the paper did (`random`).",
     )
-    test_fraction: float = Field(0.1, gt=0, lt=1, description="Least share of the documents to hold out for the test.")
+    test_fraction: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="Share of the documents to hold out for the test: by date at least so many, at random each with this probability.",
+    )
     validation_fraction: float = Field(
-        0.02, ge=0, lt=1, description="Least share of the documents to hold out for validation, apart from the test."
+        0.02,
+        ge=0,
+        lt=1,
+        description="Share of the documents to hold out for validation, apart from the test; likewise.",
     )
     test_from: MonthOrNone = Field("", description="First month (`YYYY-MM`) of the test, for `months`.")
     validation_from: MonthOrNone = Field(

@@ -242,7 +242,7 @@ def test_a_broken_record_stops_the_import_and_leaves_no_directory(
         ([{"id": "a", "abstract": PROSE, "date": "2020-01"}], r"1 document\(s\) left of 1 records \(none dropped\)"),
         (
             [{"id": n, "abstract": f"{PROSE} {n}" * 2, "date": "2020-01"} for n in "ab"],
-            r"leave none to train on: give more papers",
+            r"leave none to train on when the test begins in 2020-01: give more papers",
         ),
     ],
 )
@@ -255,9 +255,7 @@ def test_too_few_papers_are_an_error_that_tells_why_and_leaves_no_directory(
 
 
 def test_a_random_split_of_too_few_is_an_error(tmp_path: Path, sample: list[Record], write_jsonl: WriteJsonl) -> None:
-    with pytest.raises(
-        CorpusError, match=r"5 documents without duplicates, .* leave none to test on: give more papers"
-    ):
+    with pytest.raises(CorpusError, match=r"5 documents without duplicates leave none to test on: give more papers"):
         build([write_jsonl(*sample[:5])], tmp_path / "out", split="random", test_fraction=0.01)
     assert not (tmp_path / "out").exists()
 

@@ -161,8 +161,8 @@ def test_the_table_of_splits_has_papers_words_tokens_and_dates(tmp_path: Path, f
 def test_how_it_was_made_is_told_with_counts_and_hashes(tmp_path: Path, facts: dict[str, Any]) -> None:
     facts["identity"]["source"] = {"set": "physics:astro-ph", "from": "2020-01-01", "until": None}
     facts["decontamination"] = [
-        {"benchmark": "mmlu.jsonl.gz", "sha256": "ef" * 32, "items": 14327, "removed": 12},
-        {"benchmark": "test split", "sha256": None, "items": 2, "removed": 0},
+        {"benchmark": "mmlu.jsonl.gz", "sha256": "ef" * 32, "items": 14327, "items_too_short": 0, "removed": 12},
+        {"benchmark": "test split", "sha256": None, "items": 2, "items_too_short": 0, "removed": 0},
     ]
     text = write_and_read(tmp_path, facts)
     assert table_with(text, "left out") == [
@@ -172,8 +172,8 @@ def test_how_it_was_made_is_told_with_counts_and_hashes(tmp_path: Path, facts: d
     assert table_with(text, "parameter") == [["set", '"physics:astro-ph"'], ["from", '"2020-01-01"']]
     assert table_with(text, "input") == [["papers.jsonl", "ab" * 32]]
     assert table_with(text, "compared with") == [
-        ["mmlu.jsonl.gz", "14,327", "12", "ef" * 32],
-        ["test split", "2", "0", ""],
+        ["mmlu.jsonl.gz", "14,327", "0", "12", "ef" * 32],
+        ["test split", "2", "0", "0", ""],
     ]
     assert table_with(text, "file") == [["train.parquet", "1,234,567", "cd" * 32]]
     assert table_with(text, "made with") == [["astrollama", "0.1.0"]]
@@ -211,7 +211,7 @@ def test_text_from_outside_breaks_neither_yaml_nor_tables_nor_html(tmp_path: Pat
     facts["command"] = ["astrollama", NASTY, "```"]
     facts["versions"] = {NASTY: NASTY}
     facts["files"] = {NASTY: {"bytes": 1, "sha256": NASTY}}
-    facts["decontamination"] = [{"benchmark": NASTY, "sha256": NASTY, "items": 1, "removed": 0}]
+    facts["decontamination"] = [{"benchmark": NASTY, "sha256": NASTY, "items": 1, "items_too_short": 0, "removed": 0}]
     text = write_and_read(
         tmp_path, facts, title=NASTY, description=f"{NASTY}\n\n{NASTY}", citation=f"```\n{NASTY}", tags=(NASTY,)
     )
@@ -281,8 +281,8 @@ def test_skews_are_told_with_their_figures_where_they_hold(tmp_path: Path) -> No
     )
     found = skews(tmp_path)
     assert found["Mostly recent"] == f"{percent(431 / 724)} of the dated papers are from 2023 to 2025, 3 of 11 years."
-    assert "2017 to 2018 (3 papers; 100 the year before, 90 the year after)" in found["Years nearly empty"]
-    assert "2020 to 2022 (0 papers; 90 the year before, 100 the year after)" in found["Years nearly empty"]
+    assert "2017 to 2018 (3 papers; 100 in 2015, 300 in 2024)" in found["Years nearly empty"]
+    assert "2020 to 2022 (0 papers; 100 in 2015, 300 in 2024)" in found["Years nearly empty"]
     assert found["Cross-listed papers"].startswith("13.8 % of the papers have a primary category outside astro-ph")
     assert "14.2 % of train, 0.0 % of test" in found["Cross-listed papers"]
     assert "2015 to 2019 34.1 % of 293; 2020 to 2024 0.0 % of 400" in found["Cross-listed papers"]

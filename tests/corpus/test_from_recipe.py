@@ -12,7 +12,7 @@ import pytest
 
 from astrollama.cli.main import run
 from astrollama.corpus.split import SPLITS
-from astrollama.runs import read_manifest
+from astrollama.runs import read_manifest, verify_files
 from astrollama.sources.sample import SAMPLE
 from tests.sources.oai_server import Repository, ServedPaper, read_papers, revised, serve
 
@@ -58,7 +58,7 @@ def test_a_recipe_is_harvested_imported_and_described_and_kept_current(tmp_path:
         assert all(first[split] <= second[split] for split in SPLITS)
 
 
-def test_given_again_it_does_nothing_and_with_another_card_it_is_another_corpus(
+def test_given_again_it_does_nothing_and_with_another_card_only_that_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -67,8 +67,12 @@ def test_given_again_it_does_nothing_and_with_another_card_it_is_another_corpus(
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     assert build(out, str(SAMPLE), "--words-only") == 0
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
-    assert build(out, str(SAMPLE), "--words-only", settings=[*MONTHS, "card.title=Other"]) == 2
-    assert "holds another run (card.title is " in capsys.readouterr().err
+    assert build(out, str(SAMPLE), "--words-only", settings=[*MONTHS, "card.title=Other"]) == 0
+    changed = {path.name for path in out.rglob("*") if before.get(path) != path.stat().st_mtime_ns and path.is_file()}
+    assert {"README.md", "manifest.json"} <= changed
+    assert not {name for name in changed if name.endswith((".parquet", ".json"))} - {"manifest.json"}
+    assert "# Other" in (out / "README.md").read_text(encoding="utf-8")
+    assert verify_files(out, read_manifest(out, "corpus")) is None
 
 
 def test_it_loads_as_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,7 +78,7 @@ def build(
         on_error=on_error,
         like=like,
         make_parts=parts_maker(workers),
-        count_tokens=None if words_only else _token_counter(tokenizer or loaded.model.base),
+        make_counter=None if words_only else partial(_token_counter, tokenizer or loaded.model.base),
     )
     if json:
         print_json({key: manifest[key] for key in ("counts", "split", "decontamination", "seconds")})

@@ -29,7 +29,8 @@ def latex(
     metadata: Annotated[
         list[Path] | None,
         typer.Option(
-            "--metadata", help="Titles, categories, dates and licences by id: JSONL or Parquet; may be repeated."
+            "--metadata",
+            help="Titles, categories, dates and licences by id: any file that corpus import reads; may be repeated.",
         ),
     ] = None,
     workers: Annotated[

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from astrollama.corpus.previous import EARLIER, PreviousCorpus, read_previous, w
 from astrollama.corpus.split import split_rule
 from astrollama.errors import CorpusError, UserInputError
 from astrollama.provenance import command, versions
-from astrollama.runs import StageDirectory, read_manifest, stage_directory
+from astrollama.runs import StageDirectory, read_manifest, stage_directory, verify_files
 from astrollama.sections import CorpusSection
 from astrollama.sources.files import FileSource
 
@@ -34,7 +35,19 @@ STAGE_NAME = "corpus"
 PARTS = "parts"
 
 PartsMaker = Callable[[FileSource, CorpusSection, Path], None]
-CardWriter = Callable[[Path, Mapping[str, Any]], list[str]]
+
+
+@dataclass(frozen=True)
+class CardWriter:
+    """Writes what describes a corpus into its directory.
+
+    Attributes:
+        identity: what the text depends on, beside the corpus; where it changes, only the card is written anew.
+        write: gets the directory and the manifest's facts, and returns the names of the files that it wrote.
+    """
+
+    identity: Mapping[str, Any]
+    write: Callable[[Path, Mapping[str, Any]], list[str]]
 
 
 def import_corpus(
@@ -52,7 +65,7 @@ def import_corpus(
     Args:
         like: an earlier corpus; its papers keep their split, and text that it held out is never trained on.
         make_parts: makes what `write_parts` makes, perhaps with several processes (`corpus.cluster`).
-        write_card: writes what describes the corpus into the directory, given the manifest's facts; returns the files' names.
+        write_card: describes the corpus.
         more_identity: what else makes this corpus, beside its inputs and settings.
 
     Returns:
@@ -83,6 +96,7 @@ def import_corpus(
         try:
             if stage.state == "complete":
                 say(f"{out}: the corpus is already there")
+                _describe_anew(write_card, stage)
             else:
                 parts = stage.path / PARTS / _digest(stage)
                 parts.mkdir(parents=True, exist_ok=True)
@@ -145,10 +159,37 @@ def _build(
     if earlier:
         write_earlier(earlier, stage.path / EARLIER)
         files.append(EARLIER)
+    _finish(stage, files, counts, facts, write_card)
+
+
+def _finish(
+    stage: StageDirectory,
+    files: list[str],
+    counts: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    write_card: CardWriter | None,
+) -> None:
+    card: dict[str, Any] = {}
     if write_card is not None:
         told = {"files": stage.records(files), "command": command(), "versions": versions()}
-        files += write_card(stage.path, {"identity": dict(stage.identity), "counts": counts, **told, **facts})
-    stage.finish(files, counts, **facts)
+        names = write_card.write(stage.path, {"identity": dict(stage.identity), "counts": counts, **told, **facts})
+        card = {"identity": dict(write_card.identity), "files": names}
+    stage.finish([*files, *card.get("files", [])], counts, **facts, card=card)
+
+
+def _describe_anew(write_card: CardWriter | None, stage: StageDirectory) -> None:
+    """Where only the card would be another, write that alone."""
+    manifest = read_manifest(stage.path, STAGE_NAME)
+    if write_card is None or manifest["card"].get("identity") == write_card.identity:
+        return
+    say(f"{stage.path}: the card is written anew")
+    before = manifest["card"].get("files", [])
+    files = [name for name in manifest["files"] if name not in before]
+    verify_files(stage.path, manifest, files)
+    facts = {name: manifest[name] for name in ("split", "decontamination", "duplicates_across_splits")}
+    _finish(stage, files, manifest["counts"], facts, write_card)
+    for name in set(before) - set(read_manifest(stage.path, STAGE_NAME)["files"]):
+        (stage.path / name).unlink(missing_ok=True)
 
 
 def _read_benchmarks(settings: CorpusSection) -> list[Benchmark]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from astrollama.corpus.build import PartsMaker, import_corpus
+from astrollama.console import warn
+from astrollama.corpus.build import CardWriter, PartsMaker, import_corpus
 from astrollama.corpus.card import write_card
 from astrollama.corpus.measures import TokenCounter
 from astrollama.errors import RecipeError
@@ -28,7 +29,7 @@ def build_corpus(
     on_error: OnError,
     like: Path | None,
     make_parts: PartsMaker,
-    count_tokens: TokenCounter | None,
+    make_counter: Callable[[], TokenCounter] | None,
 ) -> dict[str, Any]:
     """Make the corpus directory `out` with its card; what was harvested already is not asked for again.
 
@@ -37,7 +38,7 @@ def build_corpus(
         harvest_folder: where a harvest lies or goes.
         update: whether to ask the server for what came since.
         like, make_parts: as for `import_corpus`.
-        count_tokens: for the card's lengths; None leaves tokens out.
+        make_counter: for the card's lengths, called when the papers are there; None leaves tokens out.
 
     Returns:
         The manifest.
@@ -48,18 +49,23 @@ def build_corpus(
     """
     paths, described = _papers(recipe.source, files, harvest_folder, update)
     source = FileSource(paths, on_error, recipe.corpus.text_field, recipe.corpus.categories)
+    if files and recipe.card.licence != "other":
+        warn(
+            f"the card will say card.licence = {recipe.card.licence!r}, as the recipe does: is it that of these files?"
+        )
+    count_tokens = make_counter() if make_counter else None
+    card = CardWriter(
+        {"card": recipe.card.model_dump(mode="json"), "tokenizer": count_tokens.name if count_tokens else ""},
+        partial(write_card, card=recipe.card, count_tokens=count_tokens),
+    )
     return import_corpus(
         source,
         recipe.corpus,
         out,
         like=like,
         make_parts=make_parts,
-        write_card=partial(write_card, card=recipe.card, count_tokens=count_tokens),
-        more_identity={
-            "source": described,
-            "card": recipe.card.model_dump(mode="json"),
-            "tokenizer": count_tokens.name if count_tokens else "",
-        },
+        write_card=card,
+        more_identity={"source": described},
     )
 
 

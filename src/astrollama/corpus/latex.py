@@ -63,7 +63,6 @@ def convert_sources(
     num_items = sum(1 for _ in find_items(sources))
     identity = {
         "parts": parts,
-        "seconds": seconds,
         "inputs": {"papers": num_items, "sha256": digest(sources)},
         "metadata": metadata.hashes if metadata is not None else [],
     }

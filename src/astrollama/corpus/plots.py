@@ -81,7 +81,8 @@ def _papers_by_year(measures: Measures) -> Figure:
         years,
         [(split, SPLIT_COLOURS[split], per_year(measures.in_split(split))) for split in measures.filled_splits()],
     )
-    counts.margins(y=0.05)
+    counts.set_ylim(top=1.06 * counts.get_ylim()[1])
+    counts.yaxis.get_major_locator().set_params(integer=True)
     counts.set_title("Papers by year and split")
     counts.set_ylabel("papers")
     everything = per_year(np.ones(len(measures), bool))

@@ -93,21 +93,30 @@ def _gaps(measures: Measures) -> Iterator[Skew]:
     """Years with less than a fifth of the fullest year before them and of the fullest after them."""
     counts = _papers_a_year(measures)
     years = list(counts)
+
+    def fullest(others: list[int]) -> int:
+        return max(others, key=lambda year: counts[year], default=NO_YEAR)
+
     thin = []
     for year in years:
-        before = max((counts[other] for other in years if other < year), default=0)
-        after = max((counts[other] for other in years if other > year), default=0)
-        if min(before, after) >= _FULL_YEAR and counts[year] < _GAP_SHARE * min(before, after):
+        sides = [
+            fullest([other for other in years if other < year]),
+            fullest([other for other in years if other > year]),
+        ]
+        least = min(counts.get(side, 0) for side in sides)
+        if least >= _FULL_YEAR and counts[year] < _GAP_SHARE * least:
             thin.append(year)
-    spans = [
-        f"{_span(run[0], run[-1])} ({counted(sum(counts[year] for year in run))}; "
-        f"{counts[run[0] - 1]:,} the year before, {counts[run[-1] + 1]:,} the year after)"
-        for run in _runs(thin)
-    ]
+    spans = []
+    for run in _runs(thin):
+        before, after = fullest(years[: years.index(run[0])]), fullest(years[years.index(run[-1]) + 1 :])
+        papers = counted(sum(counts[year] for year in run))
+        spans.append(
+            f"{_span(run[0], run[-1])} ({papers}; {counts[before]:,} in {before}, {counts[after]:,} in {after})"
+        )
     if spans:
         yield Skew(
             "Years nearly empty",
-            f"Fewer than a fifth of the papers of fuller years before and after: {'; '.join(spans)}.",
+            f"Each with fewer than a fifth of the papers of the fullest year before and of the fullest after: {'; '.join(spans)}.",
         )
 
 

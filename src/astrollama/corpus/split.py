@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Literal, get_args
 
 from astrollama.console import warn
@@ -35,16 +36,16 @@ class SplitRule:
     held_out_from: str | None
     split_of_paper: Mapping[str, Split] = field(default_factory=dict)
 
-    def split_of(self, document_id: str, date: str) -> Split:
+    def split_of(self, document_id: str, day: str) -> Split:
         """The split of a document by its identifier and its date (`YYYY-MM` or `YYYY-MM-DD`)."""
         paper, _ = paper_and_version(document_id)
         if previous := self.split_of_paper.get(paper):
             return previous
         if self.settings.split == "random":
             return _random_split(paper, self.settings)
-        if date[:7] >= str(self.held_out_from):
+        if day[:7] >= str(self.held_out_from):
             return "test"
-        return "validation" if self.validation_from and date[:7] >= self.validation_from else "train"
+        return "validation" if self.validation_from and day[:7] >= self.validation_from else "train"
 
 
 def split_rule(
@@ -65,16 +66,33 @@ def split_rule(
     """
     validation_from = held_out_from = None
     if settings.split != "random":
-        validation_from, held_out_from = earlier_months or _months([date[:7] for date in dates], settings)
+        validation_from, held_out_from = earlier_months or _months([day[:7] for day in dates], settings)
     rule = SplitRule(settings, validation_from, held_out_from, split_of_paper or {})
     counts = Counter(rule.split_of(*document) for document in zip(ids, dates, strict=True))
-    empty = [split for split in ("train", "test") if not counts[split]]
+    empty = [split for split in SPLITS if split != "validation" and not counts[split]]
     if empty:
-        raise CorpusError(
-            f"{len(ids)} documents without duplicates, from {len({date[:7] for date in dates})} month(s), leave none to {empty[0]} on",
-            "give more papers, or set other months or shares, or corpus.split = 'random'",
+        raise _one_side_is_empty(empty[0], dates, rule)
+    if not counts["validation"] and settings.validation_fraction:
+        warn("validation.parquet is empty: too few papers, or months, are left for it")
+    this_month = date.today().isoformat()[:7]
+    late = sum(day[:7] > this_month for day in dates)
+    if late:
+        warn(
+            f"{late:,} of the papers are dated later than this month, the last in {max(dates)[:7]}: they are held out first"
         )
     return rule
+
+
+def _one_side_is_empty(split: Split, dates: Sequence[str], rule: SplitRule) -> CorpusError:
+    what = f"{len(dates)} documents without duplicates"
+    if rule.settings.split == "random":
+        return CorpusError(f"{what} leave none to {split} on", "give more papers, or set corpus.test_fraction")
+    months = sorted({day[:7] for day in dates})
+    span = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+    return CorpusError(
+        f"{what}, of {span}, leave none to {split} on when the test begins in {rule.held_out_from}",
+        "give more papers, or set other months or shares, or corpus.split = 'random'",
+    )
 
 
 def _months(months: Sequence[str], settings: CorpusSection) -> tuple[str | None, str | None]:
@@ -87,7 +105,6 @@ def _months(months: Sequence[str], settings: CorpusSection) -> tuple[str | None,
         return None, held_out_from
     validation_from = _newest_months(earlier, settings.validation_fraction * len(months))
     if validation_from == min(earlier):
-        warn(f"no month is left for validation before {held_out_from}: validation.parquet is empty")
         return None, held_out_from
     return validation_from, held_out_from
 

@@ -111,11 +111,22 @@ def harvest(settings: HarvestSettings, out: Path, *, update: bool = False) -> di
     manifest = _complete_harvest(out, settings)
     since = manifest["next_from"]
     until = _day(settings.until_date)
-    ends_before_news = bool(until) and until < since
-    if ends_before_news or not (update or _is_later(until, manifest["identity"]["until"])):
-        say(f"{out}: the harvest is already there, up to {manifest['last_datestamp']}; --update takes what came later")
+    held_until = manifest["identity"]["until"]
+    if until and until != held_until and until < since:
+        raise UserInputError(
+            f"{out} holds what changed until {held_until or since}, and not only until {until}",
+            "choose another --out, or give no --until",
+        )
+    if (until and until < since) or not (update or _is_later(until, held_until)):
+        say(
+            f"{out}: the harvest is already there, up to {manifest['last_datestamp'] or 'no day'}; --update takes what came later"
+        )
         return manifest
-    _harvest_into(out / UPDATE, settings, since, base=out)
+    news = _harvest_into(out / UPDATE, settings, since, base=out)
+    if not news["counts"]["records_new_or_changed"]:
+        # the papers are the same, so their file stays the same: what was made of it need not be made again
+        write_json(out / MANIFEST, {**news, "files": manifest["files"]})
+        shutil.rmtree(out / UPDATE)
     _finish_update(out)
     return read_manifest(out, STAGE_NAME)
 
@@ -213,9 +224,8 @@ def _stoppable(out: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise InterruptedRunError(
-            f"the harvest was stopped; {out} keeps every page but the last", "give the same command again to go on"
-        ) from None
+        kept = f"; {out} keeps every page but the last" if (out / PAGES).exists() or (out / UPDATE).exists() else ""
+        raise InterruptedRunError(f"the harvest was stopped{kept}", "give the same command again to go on") from None
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
