@@ -184,6 +184,8 @@ def test_workers_end_with_a_parent_that_is_killed_and_another_number_goes_on(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     time.sleep(2)
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(out) not in running
     before = sorted(out.rglob("part-*"))
     time.sleep(1.5)
     assert sorted(out.rglob("part-*")) == before

@@ -10,6 +10,8 @@ import typer
 
 from astrollama.cli.options import JsonOption, OutOption, print_json
 
+REASONS_SHOWN = 10
+
 
 def latex(
     sources: Annotated[
@@ -63,5 +65,8 @@ def latex(
         return
     statuses = ", ".join(f"{counts[status]:,} {status}" for status in ("ok", "partial", "no_tex", "failed"))
     typer.echo(f"{counts['papers']:,} papers: {statuses}")
-    for reason, count in list(counts["reasons"].items())[:10]:
+    reasons = list(counts["reasons"].items())
+    for reason, count in reasons[:REASONS_SHOWN]:
         typer.echo(f"{count:>9,}  {reason}")
+    if len(reasons) > REASONS_SHOWN:
+        typer.echo(f"{len(reasons) - REASONS_SHOWN:>9,} more reasons stand in {out / 'manifest.json'}")

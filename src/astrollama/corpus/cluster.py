@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class PartsBlock:
     def __call__(self, _: object, rank: int = 0, world_size: int = 1) -> None:
         """Make the parts; what a block before this one would give is not looked at."""
         if self.parent is not None:
-            threading.Thread(target=_end_with, args=(self.parent,), daemon=True).start()
+            _look_after(self.parent)
         write_parts(self.source, self.settings, self.folder, rank, world_size)
 
 
@@ -57,6 +58,8 @@ def parts_maker(workers: int) -> PartsMaker:
         logs = folder / _LOGS
         # which tasks are complete is told by the parts, not by an earlier run's markers, whose tasks may have been others
         shutil.rmtree(logs, ignore_errors=True)
+        # datatrove's own helper process is a fork of this one
+        os.register_at_fork(after_in_child=partial(_look_after, os.getpid()))
         executor(
             pipeline=[PartsBlock(source, settings, folder, parent=os.getpid())],
             tasks=workers,
@@ -68,8 +71,12 @@ def parts_maker(workers: int) -> PartsMaker:
     return write_with_workers
 
 
+def _look_after(parent: int) -> None:
+    """A killed parent cannot end its workers, so they end with it themselves."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
 def _end_with(parent: int) -> None:
-    """A killed parent cannot end its workers, so they look after it."""
     while True:
         try:
             os.kill(parent, 0)

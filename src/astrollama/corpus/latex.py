@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.console import progress, say
+from astrollama.corpus.store import storable
 from astrollama.errors import UserInputError
 from astrollama.records import UNKNOWN, Paper, date_of_arxiv_id, paper_and_version
 from astrollama.runs import StageDirectory, atomic_path, read_manifest, stage_directory
@@ -172,12 +173,7 @@ def _row(item: Item, result: PaperText, parts: Parts, known: dict[str, Paper]) -
         "detail": result.detail,
         "origin": item.origin,
     }
-    return {key: _storable(value) for key, value in row.items()}
-
-
-def _storable(value: Any) -> Any:
-    """Text that UTF-8 can hold: names of files may be none."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+    return {key: storable(value) for key, value in row.items()}
 
 
 def _merge(files: Sequence[Path], target: Path) -> dict[str, Any]:

@@ -388,16 +388,3 @@ Parallaxes remain small.
 \printbibliography
 \end{document}
 """
-
-THESIS_LIKE = r"""
-\documentclass{report}
-\input{preamble/macros}
-\includeonly{ch1,ch3}
-\begin{document}
-\title{A thesis in pieces}
-\begin{abstract}Pieces.\end{abstract}
-\include{ch1}
-\include{ch2}
-\include{ch3}
-\end{document}
-"""
