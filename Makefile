@@ -21,6 +21,8 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/import_corpus.py
+	$(BIN)/python benchmarks/near_duplicates.py
+	$(BIN)/python benchmarks/latex.py
 	$(BIN)/python benchmarks/train_throughput.py
 
 format: $(VENV)/.installed-dev

@@ -7,41 +7,16 @@ import json
 import lzma
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from astrollama.errors import SourceError
 from astrollama.records import Paper
 from astrollama.sources import json_lines
-from astrollama.sources.files import FileSource, PassedOver, Unreadable
-
-RECORD = {"id": "0704.0001", "title": "On haloes", "abstract": "Haloes are dark.", "categories": ["astro-ph.CO"]}
-WriteJsonl = Callable[..., Path]
-
-
-Item = Paper | Unreadable | PassedOver
-
-
-def read(*paths: Path) -> list[Item]:
-    return list(FileSource(paths).papers())
-
-
-def ids(*paths: Path) -> list[str]:
-    return [paper.arxiv_id for paper in read(*paths) if isinstance(paper, Paper)]
-
-
-def skip(path: Path) -> list[Item]:
-    return list(FileSource([path], on_error="skip").papers())
-
-
-def write_parquet(path: Path, **columns: Any) -> Path:
-    pq.write_table(pa.table(columns), path)
-    return path
+from astrollama.sources.files import FileSource, Unreadable
+from tests.sources.test_files import RECORD, WriteJsonl, ids, read, skip, write_parquet
 
 
 def compressed(folder: Path, content: bytes) -> dict[str, Path]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 STAGE_NAME = "pack"
 INDEX = "documents.parquet"
-TOKENS_A_SHARD = 2**23  # some 16 MiB, and seconds of work
+TOKENS_A_SHARD = 2**21  # some 4 MiB, and seconds of work
 PARTS = "parts"
 _DOCUMENTS_A_BATCH = 512
 
