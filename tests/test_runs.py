@@ -219,6 +219,7 @@ def test_a_stage_that_can_go_on_keeps_what_it_has_and_insists_on_the_same_settin
             if stage.state == "unfinished":
                 return stage.state
             (stage.path / "checkpoints").mkdir()
+            (stage.path / "checkpoints" / "first").write_text("x")
             (stage.path / "log.txt").write_text("x")
             raise KeyboardInterrupt
 
@@ -229,6 +230,17 @@ def test_a_stage_that_can_go_on_keeps_what_it_has_and_insists_on_the_same_settin
         begin({**IDENTITY, "input": "b.jsonl"})
     assert begin(IDENTITY) == "unfinished"
     assert {"checkpoints", "log.txt"} <= files(tmp_path / "out")
+
+
+def test_a_folder_that_was_only_made_is_nothing_to_go_on_from(tmp_path: Path) -> None:
+    def begin() -> None:
+        with stage_directory(tmp_path / "out", "demo", IDENTITY, disposable=["parts"], keeps="parts") as stage:
+            (stage.path / "parts" / "empty").mkdir(parents=True)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        begin()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

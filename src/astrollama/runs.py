@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from astrollama.errors import AstroLlamaError, RunError
+from astrollama.errors import AstroLlamaError, RunError, UserInputError
 from astrollama.provenance import command, hardware, versions
 
 MANIFEST = "manifest.json"
@@ -82,7 +82,7 @@ def stage_directory(
 
     A run that stopped before its end starts over: what it wrote, the names or patterns in `disposable`, is removed, also
     at once when it fails or is interrupted. A stage that can go on names in `keeps` the folder it goes on from: while
-    that folder is there, nothing is removed and the identity must be the same.
+    that folder holds a file, nothing is removed and the identity must be the same.
 
     Raises:
         RunError: `path` holds another run, foreign files, or another process is at work in it.
@@ -109,7 +109,7 @@ def stage_directory(
                 with disk_errors(path):
                     yield StageDirectory(path, stage, identity, state)
             except BaseException:
-                if not (path / MANIFEST).exists() and not (keeps and (path / keeps).exists()):
+                if not (path / MANIFEST).exists() and not _can_go_on(path, keeps):
                     _remove_unfinished(path, disposable)
                 raise
     finally:
@@ -132,7 +132,7 @@ def stage_state(path: Path, stage: str, identity: Mapping[str, Json], keeps: str
     if not done and not (path / STAGE).is_file():
         raise RunError(f"{path} is not empty and holds no run of this stage", "choose another --out, or empty it")
     found = read_json(path / (MANIFEST if done else STAGE))
-    resumable = bool(keeps) and (path / keeps).exists()
+    resumable = _can_go_on(path, keeps)
     if not done and not resumable and found.get("stage") == stage:
         return "new"
     differences = _differences(found, {"stage": stage, "identity": identity})
@@ -145,6 +145,17 @@ def stage_state(path: Path, stage: str, identity: Mapping[str, Json], keeps: str
     if done:
         _require_whole(path, found)
     return "complete" if done else "unfinished"
+
+
+def refuse_inside(path: Path, sources: Iterable[Path]) -> None:
+    """Refuse an output within a folder that is to be read, which would be read too.
+
+    Raises:
+        UserInputError: `path` lies inside one of the folders among `sources`.
+    """
+    for source in sources:
+        if source.is_dir() and path.resolve().is_relative_to(source.resolve()):
+            raise UserInputError(f"{path} lies inside {source}, which is to be read", "choose an --out beside it")
 
 
 def read_manifest(path: Path, stage: str) -> dict[str, Json]:
@@ -265,6 +276,11 @@ def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _can_go_on(path: Path, keeps: str) -> bool:
+    """Whether there is something to go on from; a folder that was only made is nothing."""
+    return bool(keeps) and any(entry.is_file() for entry in (path / keeps).rglob("*"))
 
 
 def _tidy(path: Path) -> None:

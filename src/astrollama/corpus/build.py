@@ -25,13 +25,13 @@ from astrollama.corpus.place import OUTPUTS, Places, write_places
 from astrollama.corpus.plots import FOLDER as PICTURES
 from astrollama.corpus.previous import EARLIER, PreviousCorpus, read_previous, with_earlier, write_earlier
 from astrollama.corpus.split import split_rule
+from astrollama.corpus.store import STAGE_NAME
 from astrollama.errors import CorpusError, UserInputError
 from astrollama.provenance import command, versions
-from astrollama.runs import StageDirectory, read_manifest, stage_directory, verify_files
+from astrollama.runs import StageDirectory, read_manifest, refuse_inside, stage_directory, verify_files
 from astrollama.sections import CorpusSection
 from astrollama.sources.files import FileSource
 
-STAGE_NAME = "corpus"
 PARTS = "parts"
 
 PartsMaker = Callable[[FileSource, CorpusSection, Path], None]
@@ -77,9 +77,7 @@ def import_corpus(
         RunError: `out` holds something else, or `like` no corpus of the same kind of split.
         UserInputError: `out` lies inside a folder that is to be read.
     """
-    inside = [path for path in source.paths if path.is_dir() and out.resolve().is_relative_to(path.resolve())]
-    if inside:
-        raise UserInputError(f"{out} lies inside {inside[0]}, which is to be read", "choose an --out beside it")
+    refuse_inside(out, source.paths)
     benchmarks = _read_benchmarks(settings)
     previous = read_previous(like, settings) if like else None
     identity = {

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from astrollama.console import progress, say
 from astrollama.corpus.store import storable
-from astrollama.errors import UserInputError
 from astrollama.records import UNKNOWN, Paper, date_of_arxiv_id, paper_and_version
-from astrollama.runs import StageDirectory, atomic_path, read_manifest, stage_directory
+from astrollama.runs import StageDirectory, atomic_path, read_manifest, refuse_inside, stage_directory
 from astrollama.sources.files import FileSource
 from astrollama.sources.latex.convert import PaperText, Parts
 from astrollama.sources.latex.inventory import Item, digest, find_items
@@ -58,9 +57,7 @@ def convert_sources(
         RunError: `out` holds something else.
         UserInputError: `out` lies inside a folder that is to be read.
     """
-    inside = [path for path in sources if path.is_dir() and out.resolve().is_relative_to(path.resolve())]
-    if inside:
-        raise UserInputError(f"{out} lies inside {inside[0]}, which is to be read", "choose an --out beside it")
+    refuse_inside(out, sources)
     num_items = sum(1 for _ in find_items(sources))
     identity = {
         "parts": parts,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from astrollama.console import progress
 from astrollama.corpus.split import SPLITS
-from astrollama.errors import RunError
+from astrollama.corpus.store import damaged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,9 +158,7 @@ def _batches(corpus: Path, splits: Sequence[str]) -> Iterator[tuple[str, pa.Reco
                         done += len(batch)
                         bar.update(done)
     except (pa.ArrowException, OSError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error})", "it is damaged: delete that corpus and import it again"
-        ) from error
+        raise damaged(path, error) from error
 
 
 def _measure_batch(

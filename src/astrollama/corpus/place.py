@@ -79,7 +79,8 @@ class Report:
     def note(self, row: Mapping[str, Any], reason: str, detail: str, benchmark: str = "") -> None:
         """Count a record that is left out; `benchmark` is what it shares text with."""
         self.rejected[reason] += 1
-        self.removed_by[benchmark] += 1
+        if benchmark:
+            self.removed_by[benchmark] += 1
         samples = self._samples.setdefault((reason, benchmark), [])
         if len(samples) < SAMPLES_A_REASON:
             samples.append({**row, "detail": detail})

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from astrollama.corpus.dedup import Fingerprints, signature, words_hash
 from astrollama.corpus.split import SPLITS, Split
+from astrollama.corpus.store import STAGE_NAME
 from astrollama.errors import RunError
 from astrollama.records import paper_and_version
 from astrollama.runs import atomic_path, read_manifest, verify_files
@@ -70,7 +71,7 @@ def read_previous(corpus: Path, settings: CorpusSection) -> PreviousCorpus:
     """
     import pyarrow.parquet as pq
 
-    manifest = read_manifest(corpus, "corpus")
+    manifest = read_manifest(corpus, STAGE_NAME)
     _require_same_split(corpus, manifest["split"], manifest["identity"]["settings"], settings)
     names = [name for name in (*(f"{split}.parquet" for split in SPLITS), EARLIER) if name in manifest["files"]]
     verify_files(corpus, manifest, names)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrollama.corpus.build import STAGE_NAME
 from astrollama.corpus.measures import NO_YEAR, measure
 from astrollama.corpus.plots import plain_name, save_figure
+from astrollama.corpus.store import STAGE_NAME
 from astrollama.errors import UserInputError
 from astrollama.records import UNKNOWN
 from astrollama.runs import read_manifest

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+STAGE_NAME = "corpus"
 _ROWS_A_GROUP = 4096
 
 
@@ -72,9 +73,12 @@ def read_documents(path: Path) -> Iterator[Document]:
                 for row in batch.to_pylist():
                     yield Document(**{**row, "categories": tuple(row["categories"])})
     except (pa.ArrowException, OSError, TypeError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error})", "it is damaged: delete that corpus and import it again"
-        ) from error
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> RunError:
+    """The error of a corpus's file that cannot be read."""
+    return RunError(f"{path} cannot be read ({error})", "it is damaged: delete that corpus and import it again")
 
 
 def storable(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.console import say
-from astrollama.corpus.build import STAGE_NAME as CORPUS_STAGE
+from astrollama.corpus.store import STAGE_NAME as CORPUS_STAGE
 from astrollama.corpus.store import read_documents
 from astrollama.errors import RunError, UserInputError
 from astrollama.evaluation.completion import complete_documents

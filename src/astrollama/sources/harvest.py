@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 from astrollama.console import say, warn
@@ -28,6 +27,7 @@ from astrollama.runs import (
     stage_state,
     write_json,
 )
+from astrollama.signals import handle_stopping
 from astrollama.sources.harvest_pages import Cursor, Window, collect, first_day_of_update
 from astrollama.sources.harvest_store import DELETED, PAPERS, compact
 from astrollama.sources.oai_client import OaiClient
@@ -213,22 +213,12 @@ def _finish_update(out: Path) -> None:
 @contextmanager
 def _stoppable(out: Path) -> Iterator[None]:
     """Make Ctrl-C, a scheduler's SIGTERM and a lost connection one error, which says that nothing is lost."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # under nohup a lost connection is to be ignored
-    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-    previous = {number: signal.signal(number, stop) for number in heeded}
     try:
-        yield
+        with handle_stopping(signal.default_int_handler):
+            yield
     except KeyboardInterrupt:
         kept = f"; {out} keeps every page but the last" if (out / PAGES).exists() or (out / UPDATE).exists() else ""
         raise InterruptedRunError(f"the harvest was stopped{kept}", "give the same command again to go on") from None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _day(day: date | None) -> str:

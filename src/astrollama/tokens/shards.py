@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.console import say, track
-from astrollama.corpus.build import STAGE_NAME as CORPUS_STAGE
+from astrollama.corpus.store import STAGE_NAME as CORPUS_STAGE
 from astrollama.corpus.store import read_documents
 from astrollama.errors import RunError
 from astrollama.records import Document

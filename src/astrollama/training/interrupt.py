@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from astrollama.console import say
-
-# Ctrl-C, a scheduler's wish, a lost connection; Windows knows no SIGHUP
-STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+from astrollama.signals import handle_stopping
 
 
 class Interruption:
@@ -31,11 +28,5 @@ def catch_interruptions() -> Iterator[Interruption]:
         interruption.requested = True
         say("stopping after this step; once more to stop at once, without saving")
 
-    # what is ignored stays so: nohup means that a lost connection stops nothing
-    heeded = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
-    previous = {number: signal.signal(number, note) for number in heeded}
-    try:
+    with handle_stopping(note):
         yield interruption
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
