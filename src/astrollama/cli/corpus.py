@@ -34,7 +34,7 @@ def import_(
         list[Path],
         typer.Argument(
             metavar="FILE…",
-            help="JSONL, the arXiv metadata snapshot, Parquet, Arrow, BibTeX, or folders of these, such as a harvest.",
+            help="JSONL, the arXiv metadata snapshot, Parquet, Arrow, BibTeX, plain text (.txt), or folders of these, such as a harvest.",
         ),
     ],
     out: OutOption,

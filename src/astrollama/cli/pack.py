@@ -18,7 +18,8 @@ def pack(
 ) -> None:
     """Tokenise the training documents of a corpus into memory-mapped shards, each document between BOS and EOS.
 
-    How documents share sequences (pack.attention, pack.sequence_length) is the recipe's matter, at training time.
+    The validation documents are packed too, apart, to be measured on during training. How documents share sequences
+    (pack.attention, pack.sequence_length) is the recipe's matter, at training time.
 
     Example: astrollama pack corpus --model smollm2-135m --out tokens
     """
@@ -33,5 +34,6 @@ def pack(
         print_json({"counts": counts, "tokenizer": manifest["tokenizer"], "seconds": manifest["seconds"]})
     else:
         typer.echo(
-            f"{counts['documents']:,} documents, {counts['tokens']:,} tokens, the longest {counts['longest_document']:,}"
+            f"{counts['documents']:,} documents, {counts['tokens']:,} tokens, the longest {counts['longest_document']:,}; "
+            f"for validation {counts['validation_documents']:,} documents, {counts['validation_tokens']:,} tokens"
         )

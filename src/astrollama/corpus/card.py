@@ -38,6 +38,7 @@ _REASONS = {
     "near_duplicate": "similar to another text, by `near_duplicate_threshold` at least",
     "broken_json": "a line that is no JSON",
     "not_utf8": "bytes that are no UTF-8",
+    "not_text": "bytes that are no text",
     "malformed_record": "a field of the wrong type",
     "not_a_record": "something else than a record",
     "contaminated": "text in common with a benchmark, or with a held-out paper by `held_out_overlap` at least",

@@ -1,10 +1,11 @@
-"""Papers from files: JSONL, the arXiv metadata snapshot, BibTeX, Parquet and Arrow; streamed, in bounded memory."""
+"""Papers from files: JSONL, the arXiv metadata snapshot, BibTeX, plain text, Parquet and Arrow; in bounded memory."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from astrollama.sources.bibtex import read_bibtex
 from astrollama.sources.folders import paper_files
 from astrollama.sources.json_lines import read_json_lines
 from astrollama.sources.lines import text_name, uncompressed_name
+from astrollama.sources.plain_text import TEXT_SUFFIX, base_name, read_plain_text
 from astrollama.sources.records import (
     DEFAULT_TEXT_FIELD,
     BrokenRecord,
@@ -37,13 +39,15 @@ Reader = Callable[[Path, int], Iterator[Record | BrokenRecord | None]]
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 _BIBTEX_SUFFIX = ".bib"
 _TABLE_SUFFIXES = (".parquet", ".arrow")
-_KNOWN = "JSONL, JSONL.gz, BibTeX, Arrow or Parquet"
+_KNOWN = "JSONL, JSONL.gz, BibTeX, plain text (.txt), Arrow or Parquet"
 _SKIP_FIX = "mend it, or give --on-error skip to leave such records out and keep them in rejected.parquet"
 
 
 @dataclass(frozen=True)
 class FileSource:
     """Papers from files and from folders of them, in the order given; a folder's files in the order of their names.
+
+    Plain text is read where it is named: in a folder, what a `.txt` file holds is as likely a note about the papers.
 
     Attributes:
         on_error: whether a record that cannot be read stops the reading or is yielded as `Unreadable`.
@@ -91,20 +95,20 @@ class FileSource:
                 unread and unchecked, and what follows is what followed them then.
 
         Raises:
-            SourceError: a file is empty, damaged or of an unknown format, or, with `on_error` = `stop`, a record is.
+            SourceError: a file is empty, damaged or of an unknown format, or, with `on_error` = `stop`, a record is; or
+                two files would give texts the same identifiers.
         """
         files = self.files()
+        _require_own_names(files)
         folder = Path(os.path.commonpath([path.parent.absolute() for path in files]))
         for path in files:
             num_records = 0
             # the name alone is enough to find a record, but for files of one name in several folders
             label = str(path.absolute().relative_to(folder))
-            try:
+            with _reading(path):
                 for num_records, record in enumerate(self._reader(path)(path, skip), start=1):  # noqa: B007
                     if record is not None:
                         yield self._item(record, path, label)
-            except OSError as error:
-                raise SourceError(f"{path} cannot be read ({error.strerror or error})", "check the file") from error
             if num_records == 0:
                 raise SourceError(f"{path} holds no records", "give a file with at least one paper")
             skip = max(skip - num_records, 0)
@@ -123,6 +127,8 @@ class FileSource:
             return read_json_lines
         if name.endswith(_BIBTEX_SUFFIX):
             return partial(read_bibtex, text_field=self.text_field)
+        if name.endswith(TEXT_SUFFIX):
+            return partial(read_plain_text, text_field=self.text_field)
         raise SourceError(f"{path} is of an unknown format", f"give {_KNOWN}")
 
     def _item(self, record: Record | BrokenRecord, path: Path, label: str) -> Paper | Unreadable | PassedOver:
@@ -137,7 +143,7 @@ class FileSource:
             else:
                 return paper if self._takes(paper) else PassedOver(origin)
         if self.on_error == "stop":
-            unit = "line" if text_name(path).endswith(_BIBTEX_SUFFIX) else "record"
+            unit = "line" if text_name(path).endswith((_BIBTEX_SUFFIX, TEXT_SUFFIX)) else "record"
             reason = broken.reason.replace("_", " ")
             raise SourceError(f"{path}, {unit} {broken.number}: {reason} ({broken.detail})", _SKIP_FIX)
         content = broken.content.decode("utf-8", "backslashreplace").rstrip("\n")
@@ -150,13 +156,31 @@ class FileSource:
         return any(name in self.categories or name.partition(".")[0] in self.categories for name in own)
 
 
+def _require_own_names(files: Sequence[Path]) -> None:
+    """Refuse text files of one name: it is what identifies their texts."""
+    named: dict[str, Path] = {}
+    for path in files:
+        with _reading(path):
+            is_text = text_name(path).endswith(TEXT_SUFFIX)
+        if is_text and (other := named.setdefault(base_name(path), path)) != path:
+            raise SourceError(f"the texts of {other} and {path} would have the same identifiers", "rename one of them")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror or error})", "check the file") from error
+
+
 def _files_in(folder: Path) -> list[Path]:
     try:
         found = paper_files(folder, _is_known)
     except OSError as error:
         raise SourceError(f"{folder} cannot be read ({error.strerror or error})", "check the folder") from error
     if not found:
-        raise SourceError(f"{folder} holds no file of papers", f"give {_KNOWN}")
+        raise SourceError(f"{folder} holds no file of papers", f"give {_KNOWN}, text files by their names")
     return found
 
 

@@ -17,7 +17,7 @@ from typing import IO, cast
 from astrollama.errors import SourceError
 
 # what a name tells of a compression; what counts when a file is opened is how it begins
-_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
+COMPRESSION_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 _MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -75,7 +75,7 @@ def text_name(path: Path) -> str:
 def uncompressed_name(path: Path) -> str:
     """A file's name in lower case, without the suffix of a compression."""
     name = path.name.lower()
-    suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")
+    suffix = next((suffix for suffix in COMPRESSION_SUFFIXES if name.endswith(suffix)), "")
     return name.removesuffix(suffix)
 
 
