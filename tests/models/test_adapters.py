@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from astrollama.errors import ModelError, RecipeError
 from astrollama.models.adapters import make_trainable
@@ -22,7 +23,7 @@ def adapter(tiny_model: Path, tmp_path: Path) -> tuple[Path, torch.Tensor]:
         for parameter in trainable.parameters().values():
             parameter.add_(torch.randn_like(parameter) * 0.05)
         logits = trainable.model(TOKENS).logits
-    trainable.save(tmp_path / "adapter")
+    trainable.save(tmp_path / "adapter", trainable.parameters())
     return tmp_path / "adapter", logits
 
 
@@ -71,6 +72,73 @@ def test_a_new_adapter_changes_nothing_and_trains_what_the_formula_says(tiny_mod
     shapes += [(width, mlp), (width, mlp), (mlp, width)]
     expected = 2 * sum(LORA.rank * (rows + columns) for rows, columns in shapes)
     assert sum(p.numel() for p in trainable.parameters().values()) == expected
+
+
+@pytest.mark.parametrize("rank", [1, 4, 32])
+def test_with_a_second_matrix_of_zero_any_rank_equals_the_base(tiny_model: Path, rank: int) -> None:
+    base = load_model(str(tiny_model))
+    with torch.no_grad():
+        before = base.model(TOKENS).logits
+        trainable = make_trainable(base, "lora", LoraSection(rank=rank))
+        for name, parameter in trainable.parameters().items():
+            if "lora_A" in name:
+                parameter.normal_()
+        assert torch.equal(trainable.model(TOKENS).logits, before)
+
+
+@pytest.mark.parametrize(("rslora", "scale"), [(False, 8.0 / 4), (True, 8.0 / 4**0.5)])
+def test_the_update_is_scaled_by_the_rank_or_its_root(
+    tiny_model: Path, tmp_path: Path, rslora: bool, scale: float
+) -> None:
+    trainable = make_trainable(load_model(str(tiny_model)), "lora", LoraSection(rank=4, alpha=8.0, rslora=rslora))
+    layer = trainable.model.model.layers[0].mlp.up_proj
+    inputs = torch.randn(3, 64)
+    with torch.no_grad():
+        for parameter in trainable.parameters().values():
+            parameter.normal_()
+        first, second = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        expected = inputs @ layer.base_layer.weight.T + scale * (inputs @ first.T @ second.T)
+        torch.testing.assert_close(layer(inputs), expected)
+        logits = trainable.model(TOKENS).logits
+        trainable.save(tmp_path / "adapter", trainable.parameters())
+        torch.testing.assert_close(load_model(str(tmp_path / "adapter")).model(TOKENS).logits, logits)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_the_weights_that_are_given_are_written_whatever_the_model_holds(
+    tiny_model: Path, tmp_path: Path, method: str
+) -> None:
+    trainable = make_trainable(load_model(str(tiny_model)), method, LORA)
+    average = {name: torch.full_like(p, 0.25).detach() for name, p in trainable.parameters().items()}
+    trainable.save(tmp_path / "model", average)
+    (file,) = (tmp_path / "model").glob("*.safetensors")
+    written = load_file(file)
+    assert len(written) == len(average)
+    assert all(bool((tensor == 0.25).all()) for tensor in written.values())
+    load_model(str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_whole_model_is_written_as_save_pretrained_writes_it(tiny_model: Path, tmp_path: Path, tied: bool) -> None:
+    loaded = load_model(str(tiny_model))
+    if not tied:
+        loaded.model.config.tie_word_embeddings = False
+        loaded.model.lm_head.weight = torch.nn.Parameter(loaded.model.lm_head.weight.detach() + 1)
+    trainable = make_trainable(loaded, "full", LORA)
+    trainable.save(tmp_path / "own", {name: p.detach().clone() for name, p in trainable.parameters().items()})
+    loaded.model.save_pretrained(tmp_path / "theirs")
+    loaded.tokenizer.tokenizer.save_pretrained(tmp_path / "theirs")
+    files = sorted(path.name for path in (tmp_path / "theirs").iterdir())
+    assert sorted(path.name for path in (tmp_path / "own").iterdir()) == files
+    for name in files:
+        assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()
+
+
+def test_parameters_are_looked_up_anew(tiny_model: Path) -> None:
+    trainable = make_trainable(load_model(str(tiny_model)), "full", LORA)
+    replaced = torch.nn.Parameter(torch.zeros(64))
+    trainable.model.model.norm.weight = replaced
+    assert trainable.parameters()["model.norm.weight"] is replaced
 
 
 def test_an_unknown_target_is_named_with_those_there_are(tiny_model: Path) -> None:

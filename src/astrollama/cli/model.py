@@ -1,4 +1,4 @@
-"""`astrollama model`: base models."""
+"""`astrollama model`: base models, and trained ones merged with their base."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from astrollama.cli.options import JsonOption, print_json
+from astrollama.cli.options import JsonOption, OutOption, print_json
 
-app = typer.Typer(no_args_is_help=True, help="Base models: list, fetch and describe them.")
+app = typer.Typer(
+    no_args_is_help=True, help="Models: list, fetch and describe them, merge a trained one with its base."
+)
 
 ModelArgument = Annotated[
     str,
@@ -67,3 +69,35 @@ def show(model: ModelArgument = "smollm2-135m", json: JsonOption = False) -> Non
     for key, value in shown.items():
         text = f"{value:,}" if isinstance(value, int) else str(value)
         typer.echo(f"{key.replace('_', ' '):<24} {text}")
+
+
+@app.command()
+def merge(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A run directory, an adapter or a model folder.")],
+    out: OutOption,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base", help="Where the base is now, if it has moved; a model folder that is no run always needs it."
+        ),
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="How far to go from the base, 0, to the trained model, 1.")
+    ] = 1.0,
+    json: JsonOption = False,
+) -> None:
+    """Merge an adapter into its base, or draw a trained model back towards its base: base + alpha x (trained - base).
+
+    Any other base than the one of the training is refused. OUT can stand wherever a model is named.
+
+    Example: astrollama model merge run --out merged --alpha 0.7
+    """
+    from astrollama.models.merge import merge as merge_models
+
+    manifest = merge_models(model, out, base, alpha)
+    if json:
+        print_json({key: manifest[key] for key in ("model", "base", "alpha", "digest", "counts")} | {"out": str(out)})
+    else:
+        typer.echo(
+            f"{manifest['counts']['parameters']:,} parameters with alpha = {alpha:g}; the model is in {out / 'model'}"
+        )

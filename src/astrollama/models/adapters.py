@@ -1,12 +1,18 @@
-"""What of a model is trained: all of it, or a low-rank adapter on it (LoRA; Hu et al. 2021, arXiv:2106.09685)."""
+"""What of a model is trained: all of it, or a low-rank adapter on it.
+
+LoRA (Hu et al. 2021, arXiv:2106.09685) on the base as it is, QLoRA (Dettmers et al. 2023, arXiv:2305.14314) on the base
+with the linear layers of its blocks in 4 bits.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from astrollama.errors import ModelError, RecipeError
-from astrollama.models.load import LoadedModel, save_adapter
+from astrollama.models.folder import NF4, BaseRecord
+from astrollama.models.load import LoadedModel, save_adapter, save_model
 from astrollama.models.quiet import quiet_libraries
 from astrollama.runs import atomic_path
 from astrollama.sections import LoraSection
@@ -25,26 +31,34 @@ class Trainable(Protocol):
     model: Any
 
     def parameters(self) -> dict[str, Tensor]:
-        """The parameters that are trained, by name, in a fixed order."""
+        """The parameters that are trained, by name, in a fixed order; looked up anew, as sharding replaces them."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write what `load_model` reads, atomically."""
+    def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write what `load_model` reads, atomically.
+
+        Args:
+            weights: whole float32 tensors on the CPU for all `parameters()`, by the same names: these are written,
+                whatever the model holds.
+        """
         ...
 
 
 def make_trainable(loaded: LoadedModel, method: str, lora: LoraSection) -> Trainable:
-    """Prepare a base for training by `method` (`full` or `lora`).
+    """Prepare a base for training by `method` (`full`, `lora` or `qlora`).
 
     The adapter's first matrix is drawn from torch's generator: seed it before.
 
     Raises:
         ModelError: the base is itself an adapter.
         RecipeError: `lora.targets` names a layer that the model does not have.
+        UserInputError: bitsandbytes, which `qlora` needs, is not installed.
     """
     if loaded.base_digest is not None:
         raise ModelError(f"{loaded.name} is an adapter", "train from a whole model, such as the adapter's base")
-    return _Full(loaded) if method == "full" else _Lora(loaded, lora)
+    if method == "full":
+        return _Full(loaded)
+    return _Lora(loaded, lora, quantization=NF4 if method == "qlora" else None)
 
 
 class _Full:
@@ -56,14 +70,16 @@ class _Full:
     def parameters(self) -> dict[str, Tensor]:
         return dict(self.model.named_parameters())
 
-    def save(self, folder: Path) -> None:
-        with quiet_libraries(), atomic_path(folder) as partial:
-            self.model.save_pretrained(partial)
-            self._tokenizer.tokenizer.save_pretrained(partial)
+    def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+        with atomic_path(folder) as partial:
+            save_model(
+                partial, self.model.config, self.model.generation_config, self._tokenizer, shapes, weights.__getitem__
+            )
 
 
 class _Lora:
-    def __init__(self, loaded: LoadedModel, lora: LoraSection) -> None:
+    def __init__(self, loaded: LoadedModel, lora: LoraSection, quantization: str | None) -> None:
         import torch
 
         linears = {
@@ -75,6 +91,10 @@ class _Lora:
                 f"lora.targets names {unknown[0]!r}, which the model does not have",
                 f"choose from {', '.join(sorted(linears))}",
             )
+        if quantization is not None:
+            from astrollama.models.quantize import quantize_model
+
+            quantize_model(loaded.model)
         with quiet_libraries():
             from peft import LoraConfig, get_peft_model
 
@@ -82,16 +102,17 @@ class _Lora:
                 task_type="CAUSAL_LM",
                 r=lora.rank,
                 lora_alpha=lora.alpha,
+                use_rslora=lora.rslora,
                 lora_dropout=lora.dropout,
                 target_modules=list(lora.targets),
             )
             self._peft = get_peft_model(loaded.model, config)
-        self._base_name, self._base_digest = loaded.name, loaded.digest
+        self._base = BaseRecord(loaded.name, loaded.digest, quantization)
         self.model = self._peft.get_base_model()
 
     def parameters(self) -> dict[str, Tensor]:
         return {name: p for name, p in self._peft.named_parameters() if p.requires_grad}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         with atomic_path(folder) as partial:
-            save_adapter(self._peft, partial, self._base_name, self._base_digest)
+            save_adapter(self._peft, partial, weights, self._base)

@@ -4,15 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astrollama.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 BASE_RECORD = "base.json"
+WEIGHTS_FILE = "model"
+SHARD_BYTES = 5_000_000_000
+NF4 = "nf4"
+_INDEX = f"{WEIGHTS_FILE}.safetensors.index.json"
 _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
+
+
+@dataclass(frozen=True)
+class BaseRecord:
+    """The base that an adapter belongs to.
+
+    Attributes:
+        name: where the base was in training.
+        digest: SHA-256 of its weights.
+        quantization: `nf4` where the adapter was trained on these weights in 4 bits, else None.
+    """
+
+    name: str
+    digest: str
+    quantization: str | None
+
+    def to_json(self) -> dict[str, str]:
+        """The content of `base.json`."""
+        record = {"name": self.name, "digest": self.digest}
+        return record | {"quantization": self.quantization} if self.quantization else record
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
@@ -61,11 +91,64 @@ def check_adapter(folder: Path) -> dict[str, Any]:
     return config
 
 
-def adapter_digest(folder: Path, base_digest: str) -> str:
-    """The SHA-256 of everything that decides what an adapter does: its weights, its settings and its base, in hex."""
+def read_base_record(folder: Path) -> BaseRecord:
+    """The base that an adapter belongs to.
+
+    Raises:
+        ModelError: the folder does not say, or names a quantisation that is not known.
+    """
+    record = _read_config(folder / BASE_RECORD) if (folder / BASE_RECORD).is_file() else {}
+    if not {"name", "digest"} <= record.keys():
+        raise ModelError(
+            f"{folder} does not say which base its adapter belongs to",
+            f"only adapters whose {BASE_RECORD} has a name and a digest are loaded",
+        )
+    quantization = record.get("quantization")
+    if quantization not in (None, NF4):
+        raise ModelError(
+            f"the adapter {folder} was trained on a base with the quantisation {quantization!r}",
+            f"only {NF4} can be made again: train it anew",
+        )
+    return BaseRecord(str(record["name"]), str(record["digest"]), quantization)
+
+
+def adapter_digest(folder: Path, base: BaseRecord) -> str:
+    """The SHA-256 of everything that decides what an adapter does, in hex: its weights, its settings and its base."""
     settings = {key: value for key, value in check_adapter(folder).items() if key != "base_model_name_or_path"}
-    state = json.dumps([weights_digest(folder), settings, base_digest], sort_keys=True)
-    return hashlib.sha256(state.encode()).hexdigest()
+    state = [weights_digest(folder), settings, base.digest, *([base.quantization] if base.quantization else [])]
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def write_weights(
+    folder: Path, shapes: Mapping[str, Sequence[int]], tensor: Callable[[str], Tensor], shard_bytes: int = SHARD_BYTES
+) -> None:
+    """Write float32 tensors as `model.safetensors`, or as shards with their index where one file would be too large.
+
+    Args:
+        shapes: the names and shapes of all tensors, in the order in which they are divided among shards.
+        tensor: the tensor of a name; asked for shard by shard, so that never more than one shard is in memory.
+    """
+    from safetensors.torch import save_file
+
+    shards = _shards(shapes, shard_bytes)
+    weight_map: dict[str, str] = {}
+    for number, names in enumerate(shards, start=1):
+        file = f"{WEIGHTS_FILE}{f'-{number:05d}-of-{len(shards):05d}' if len(shards) > 1 else ''}.safetensors"
+        save_file({name: tensor(name).contiguous() for name in names}, folder / file, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(names, file)
+    if len(shards) > 1:
+        num_values = sum(map(prod, shapes.values()))
+        index = {"metadata": {"total_parameters": num_values, "total_size": 4 * num_values}, "weight_map": weight_map}
+        (folder / _INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of a folder, by name."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in weight_files(folder):
+        handle = open_weights(file)
+        shapes |= {name: tuple(handle.get_slice(name).get_shape()) for name in handle.keys()}  # noqa: SIM118
+    return shapes
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -83,7 +166,7 @@ def weight_files(folder: Path) -> list[Path]:
                 "convert them to safetensors where you trust their source (save_pretrained does)",
             )
         raise ModelError(f"{folder} holds no weights", "give a folder with *.safetensors")
-    index = folder / "model.safetensors.index.json"
+    index = folder / _INDEX
     if index.is_file():
         named = set(_read_config(index).get("weight_map", {}).values())
         missing = sorted(named - {file.name for file in files})
@@ -103,9 +186,9 @@ def weights_digest(folder: Path) -> str:
     """
     tensors: dict[str, Path] = {}
     for file in weight_files(folder):
-        tensors |= dict.fromkeys(_open(file).keys(), file)
+        tensors |= dict.fromkeys(open_weights(file).keys(), file)
     digest = hashlib.sha256()
-    handles = {file: _open(file) for file in set(tensors.values())}
+    handles = {file: open_weights(file) for file in set(tensors.values())}
     for name in sorted(tensors):
         tensor = handles[tensors[name]].get_tensor(name).contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -115,13 +198,21 @@ def weights_digest(folder: Path) -> str:
 
 def num_parameters(folder: Path) -> int:
     """Parameters stored in a folder; a head tied to the embeddings is stored once."""
-    from math import prod
+    return sum(map(prod, tensor_shapes(folder).values()))
 
-    total = 0
-    for file in weight_files(folder):
-        handle = _open(file)
-        total += sum(prod(handle.get_slice(name).get_shape()) for name in handle.keys())  # noqa: SIM118
-    return total
+
+def open_weights(file: Path) -> Any:
+    """A safetensors file, whose tensors are read when they are asked for.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(file, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{file} is damaged ({error})", "fetch or save the model again") from error
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -136,13 +227,17 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _open(file: Path) -> Any:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return safe_open(file, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{file} is damaged ({error})", "fetch or save the model again") from error
+def _shards(shapes: Mapping[str, Sequence[int]], shard_bytes: int) -> list[list[str]]:
+    """The names in groups whose float32 tensors take `shard_bytes` at most, or that hold one larger tensor alone."""
+    shards: list[list[str]] = []
+    size = 0
+    for name, shape in shapes.items():
+        size += 4 * prod(shape)
+        if not shards or size > shard_bytes:
+            shards.append([])
+            size = 4 * prod(shape)
+        shards[-1].append(name)
+    return shards
 
 
 def _bytes_of(tensor: Any) -> memoryview:

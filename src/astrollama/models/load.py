@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astrollama.errors import ModelError, UserInputError
-from astrollama.models.folder import ADAPTER_WEIGHTS, BASE_RECORD, adapter_digest, weights_digest
+from astrollama.models.folder import (
+    ADAPTER_WEIGHTS,
+    BASE_RECORD,
+    BaseRecord,
+    adapter_digest,
+    read_base_record,
+    weights_digest,
+    write_weights,
+)
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import ModelFolder, find_model
-from astrollama.runs import read_json, write_json
+from astrollama.runs import write_json
 from astrollama.sections import Device
 from astrollama.tokens.tokenizer import DocumentTokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -21,7 +33,7 @@ class LoadedModel:
 
     Attributes:
         model: a `LlamaForCausalLM`, with the layers of an adapter in it where there is one.
-        digest: SHA-256 of the weights; for an adapter, of its weights, settings and base.
+        digest: SHA-256 of the weights; for an adapter, of its weights, settings, base and the base's quantisation.
         base_digest: SHA-256 of the base's weights where this is an adapter, else None.
     """
 
@@ -35,6 +47,8 @@ class LoadedModel:
 
 def load_model(spec: str, device: str = "cpu", base: str | None = None) -> LoadedModel:
     """Load a model, or an adapter on its base, in float32 and evaluation mode.
+
+    An adapter that was trained on a base in 4 bits is put on what 4 bits left of the base's weights.
 
     Args:
         base: for an adapter, where its base is now, if not where it was in training.
@@ -88,35 +102,53 @@ def load_tokenizer(folder: Path) -> DocumentTokenizer:
             ) from error
 
 
-def save_adapter(model: Any, folder: Path, base_name: str, base_digest: str) -> None:
-    """Write a PEFT model's adapter, with the name and the digest of the base that it belongs to."""
+def save_model(
+    folder: Path,
+    config: Any,
+    generation_config: Any,
+    tokenizer: DocumentTokenizer,
+    shapes: Mapping[str, Sequence[int]],
+    tensor: Callable[[str], Tensor],
+) -> None:
+    """Write a model folder with float32 weights, of which `shapes` and `tensor` tell as for `write_weights`."""
+    folder.mkdir()
+    config.architectures = ["LlamaForCausalLM"]
+    config.dtype = "float32"
     with quiet_libraries():
-        model.save_pretrained(folder, save_embedding_layers=False)
+        config.save_pretrained(folder)
+        generation_config.save_pretrained(folder)
+        tokenizer.tokenizer.save_pretrained(folder)
+    write_weights(folder, shapes, tensor)
+
+
+def save_adapter(model: Any, folder: Path, weights: Mapping[str, Tensor], base: BaseRecord) -> None:
+    """Write a PEFT model's adapter with `weights`, by its parameters' names, and the record of its base."""
+    with quiet_libraries():
+        model.save_pretrained(folder, state_dict=dict(weights), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
-    write_json(folder / BASE_RECORD, {"name": base_name, "digest": base_digest})
+    write_json(folder / BASE_RECORD, base.to_json())
 
 
 def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedModel:
-    record = read_json(found.path / BASE_RECORD) if (found.path / BASE_RECORD).is_file() else {}
-    if not {"name", "digest"} <= record.keys():
-        raise ModelError(
-            f"{found.path} does not say which base its adapter belongs to",
-            f"only adapters whose {BASE_RECORD} has a name and a digest are loaded",
-        )
+    record = read_base_record(found.path)
     try:
-        on = load_model(base or record["name"], device)
+        on = load_model(base or record.name, device)
     except ModelError as error:
         if base is not None:
             raise
         raise ModelError(
             f"the base of {found.name} cannot be loaded ({error.what})", "say with --base where it is now"
         ) from error
-    if on.digest != record["digest"]:
+    if on.digest != record.digest:
         raise ModelError(
-            f"the adapter {found.name} was trained on {record['name']} ({record['digest'][:12]}…), not on {on.name} ({on.digest[:12]}…)",
+            f"the adapter {found.name} was trained on {record.name} ({record.digest[:12]}…), not on {on.name} ({on.digest[:12]}…)",
             "give the base that it was trained on",
         )
-    digest = adapter_digest(found.path, on.digest)
+    digest = adapter_digest(found.path, record)
+    if record.quantization:
+        from astrollama.models.quantize import round_to_nf4
+
+        round_to_nf4(on.model)
     with quiet_libraries():
         from peft import PeftModel, get_peft_model_state_dict
         from safetensors import safe_open

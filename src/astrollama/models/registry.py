@@ -15,11 +15,11 @@ from astrollama.errors import ModelError, NetworkError
 from astrollama.models.convert import convert_gguf
 from astrollama.models.folder import (
     ADAPTER_CONFIG,
-    BASE_RECORD,
     adapter_digest,
     check_adapter,
     check_folder,
     num_parameters,
+    read_base_record,
     weights_digest,
 )
 from astrollama.models.packaged import PACKAGED_MODELS, PackagedModel, fetch_gguf
@@ -37,6 +37,7 @@ from astrollama.runs import (
 STAGE_NAME = "model"
 WEIGHTS = "model"
 TRAIN_STAGE = "train"
+MERGE_STAGE = "merge"
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _HUB_FILES = [
     "config.json",
@@ -124,8 +125,8 @@ def show_model(spec: str) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": found.name, "path": str(found.path), "kind": found.kind}
     shown["parameters"] = num_parameters(found.path)
     if found.kind == "adapter":
-        base = read_json(found.path / BASE_RECORD)
-        return shown | {"digest": adapter_digest(found.path, str(base.get("digest"))), "base": base}
+        base = read_base_record(found.path)
+        return shown | {"digest": adapter_digest(found.path, base), "base": base.to_json()}
     shown["digest"] = weights_digest(found.path)
     config = check_folder(found.path)
     tokenizer = load_tokenizer(found.path)
@@ -190,11 +191,15 @@ def _cached(name: str, identity: dict[str, str], fetch: Callable[[Path], dict[st
 
 def _local_folder(path: Path) -> ModelFolder:
     name = str(path.resolve())
-    if (path / MANIFEST).is_file() and (manifest := read_json(path / MANIFEST)).get("stage") == TRAIN_STAGE:
+    manifest = read_json(path / MANIFEST) if (path / MANIFEST).is_file() else {}
+    if manifest.get("stage") in (TRAIN_STAGE, MERGE_STAGE):
         verify_files(path, manifest, [file for file in manifest["files"] if file.startswith(f"{WEIGHTS}/")])
         path = path / WEIGHTS
     elif (path / STAGE).is_file():
-        raise ModelError(f"{path} is an unfinished run", "train it to its end first: astrollama train … --resume")
+        raise ModelError(
+            f"{path} is an unfinished run",
+            "finish it first: give the command that began it again, `astrollama train` with --resume",
+        )
     if (path / ADAPTER_CONFIG).is_file():
         check_adapter(path)
         return ModelFolder(name, path, "adapter")
