@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from astrollama import __version__
-from astrollama.cli import complete, corpus, demo, evaluate, model, pack, train
+from astrollama.cli import complete, corpus, demo, evaluate, model, pack, plan, train
 from astrollama.errors import AstroLlamaError
 
 INTERRUPTED = 130
@@ -30,6 +30,7 @@ app.command()(demo.demo)
 app.add_typer(model.app, name="model")
 app.add_typer(corpus.app, name="corpus")
 app.command()(pack.pack)
+app.command()(plan.plan)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(complete.complete)
