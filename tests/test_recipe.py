@@ -125,7 +125,7 @@ def test_an_unknown_key_like_no_other_gets_no_suggestion(tmp_path: Path) -> None
         ("train.peak_lr=-1e-4", "train.peak_lr = -0.0001"),
         ("train.warmup_fraction=1.0", "train.warmup_fraction = 1.0"),
         ("train.beta2=1.0", "train.beta2 = 1.0"),
-        ("train.method=qlora", "train.method = 'qlora'"),
+        ("train.method=dora", "train.method = 'dora'"),
         ("train.seed=-1", "train.seed = -1"),
         ("train.budget=soon", "train.budget = 'soon'"),
         ("pack.sequence_length=8", "pack.sequence_length = 8"),

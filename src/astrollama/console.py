@@ -5,6 +5,7 @@ On a terminal progress is a live bar with an estimate of the time left; elsewher
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -29,8 +30,9 @@ class Progress(Protocol):
 
 
 def say(text: str) -> None:
-    """Print one line for the person who watches."""
-    print(text, file=sys.stderr, flush=True)
+    """Print one line for the person who watches; of the ranks that torchrun started, the first speaks for all."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:

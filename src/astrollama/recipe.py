@@ -22,9 +22,11 @@ from astrollama.sections import (
     LoraSection,
     ModelSection,
     PackSection,
+    ReplaySection,
     Section,
     SourceSection,
     TrainSection,
+    ValidationSection,
 )
 
 _PATHS = (("source", "paths"), ("corpus", "benchmarks"))
@@ -52,7 +54,9 @@ class Recipe(Section):
     card: CardSection = CardSection()
     pack: PackSection = PackSection()
     lora: LoraSection = LoraSection()
+    replay: ReplaySection = ReplaySection()
     train: TrainSection = TrainSection()
+    validation: ValidationSection = ValidationSection()
     evaluate: EvaluateSection = EvaluateSection()
 
     @model_validator(mode="after")

@@ -96,7 +96,7 @@ def stage_directory(
         return
     try:
         _make(path)
-        with _locked(path):
+        with locked(path):
             try:
                 # another process may have finished since
                 state = stage_state(path, stage, identity, keeps)
@@ -104,13 +104,13 @@ def stage_directory(
                     yield StageDirectory(path, stage, identity, state)
                     return
                 if state == "new":
-                    _remove_unfinished(path, disposable)
+                    _remove_unfinished(path, [*disposable, keeps])
                 write_json(path / STAGE, {"stage": stage, "identity": identity})
                 with disk_errors(path):
                     yield StageDirectory(path, stage, identity, state)
             except BaseException:
                 if not (path / MANIFEST).exists() and not _can_go_on(path, keeps):
-                    _remove_unfinished(path, disposable)
+                    _remove_unfinished(path, [*disposable, keeps])
                 raise
     finally:
         for folder in missing:
@@ -279,14 +279,19 @@ def sha256_file(path: Path) -> str:
 
 
 def _can_go_on(path: Path, keeps: str) -> bool:
-    """Whether there is something to go on from; a folder that was only made is nothing."""
-    return bool(keeps) and any(entry.is_file() for entry in (path / keeps).rglob("*"))
+    """Whether there is something to go on from; a folder that was only made is nothing, nor is what was half written."""
+    whole = (
+        entry
+        for entry in (path / keeps).rglob("*")
+        if entry.is_file() and not any(part.startswith(TEMPORARY_PREFIX) for part in entry.relative_to(path).parts)
+    )
+    return bool(keeps) and any(whole)
 
 
 def _tidy(path: Path) -> None:
     """Remove what a process left that was killed just after it had completed the directory."""
     if (path / STAGE).exists():
-        with suppress(RunError, OSError), _locked(path):
+        with suppress(RunError, OSError), locked(path):
             (path / STAGE).unlink(missing_ok=True)
 
 
@@ -328,7 +333,12 @@ def _short(value: Json) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out of a directory within the block.
+
+    Raises:
+        RunError: another process is at work there.
+    """
     from filelock import FileLock, Timeout
 
     lock = FileLock(path / LOCK)

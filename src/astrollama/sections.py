@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 Attention = Literal["document", "packed"]
 Device = Literal["auto", "cpu", "cuda"]
 BudgetUnit = Literal["tokens", "epochs", "minutes"]
+Method = Literal["full", "lora", "qlora"]
 
 MAX_SEED = 2**32 - 1
 _BUDGET = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([a-z]+)\s*")
@@ -218,10 +219,14 @@ class PackSection(Section):
 
 
 class LoraSection(Section):
-    """The adapter, where `train.method` is `lora`."""
+    """The adapter, where `train.method` is `lora` or `qlora`."""
 
     rank: int = Field(16, ge=1, description="Rank of the update. The paper does not state its own.")
-    alpha: float = Field(32.0, gt=0, description="The update is scaled by alpha / rank.")
+    alpha: float = Field(32.0, gt=0, description="The update is scaled by alpha / rank. 32: ours.")
+    rslora: bool = Field(
+        False,
+        description="Scale by alpha / sqrt(rank) instead, so that high ranks learn too (rsLoRA; Kalajdzievski 2023, arXiv:2312.03732).",
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the update. 0: none.")
     targets: tuple[str, ...] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
@@ -232,48 +237,103 @@ class LoraSection(Section):
     _tuples = _list_to_tuple("targets")
 
 
+class ReplaySection(Section):
+    """General text among the corpus's, so that the model does not forget (Ibrahim et al. 2024, arXiv:2403.08763)."""
+
+    share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the predicted tokens that are general text, from the tokens given with `--replay`. 0: none.",
+    )
+
+
 class TrainSection(Section):
     """The training run."""
 
-    method: Literal["full", "lora"] = Field("full", description="Train every weight, or a low-rank adapter.")
+    method: Method = Field(
+        "full",
+        description="Train every weight, a low-rank adapter (`lora`), or one on a base in 4 bits (`qlora`, GPU).",
+    )
     budget: str = Field(
         "1 epochs",
-        description="How long: `100_000 tokens`, `3 epochs` or `5 minutes`. The schedule spans exactly this.",
+        description="How long: `100_000 tokens`, `3 epochs` or `5 minutes`. The schedule spans exactly this; epochs are of the corpus, tokens are of all.",
     )
     global_batch_tokens: int = Field(
         1024,
         ge=16,
-        description="Tokens an optimiser step, padding counted. 1,024: two rows of 512.",
+        description="Tokens an optimiser step, on all ranks together, room at the ends of rows counted. 1,024: two rows of 512.",
     )
-    micro_batch_size: int = Field(1, ge=1, description="Sequences a forward pass. 1: least memory, and no padding.")
+    micro_batch_size: int = Field(1, ge=1, description="Sequences a forward pass on one rank. 1: least memory.")
+    schedule: Literal["cosine", "linear", "wsd"] = Field(
+        "cosine",
+        description="After the warm-up: a cosine, as the paper, or a line to the end, or the peak kept until `decay_fraction` before the end and then a line (warm-up, stable, decay).",
+    )
     peak_lr: float = Field(3e-4, gt=0, description="Highest learning rate. 3e-4: the paper's.")
+    start_lr_ratio: float = Field(
+        0.01, ge=0, le=1, description="Learning rate of the first step as a share of the peak. 0.01: no step is lost."
+    )
     min_lr_ratio: float = Field(
         0.1, ge=0, le=1, description="Final learning rate as a share of the peak. 0.1: the paper's."
     )
     warmup_fraction: float = Field(
-        0.1,
-        ge=0,
-        lt=1,
-        description="Share of the budget over which the rate rises linearly, from a hundredth of the peak. 0.1: the paper's.",
+        0.1, ge=0, lt=1, description="Share of the budget over which the rate rises linearly. 0.1: the paper's."
+    )
+    decay_fraction: float = Field(
+        0.2, gt=0, le=1, description="Share of the budget over which `wsd` lets the rate fall. 0.2: ours."
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first decay. 0.9: the paper's.")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second decay. 0.95: the paper's.")
     epsilon: float = Field(1e-5, gt=0, description="AdamW's epsilon. 1e-5: the paper's.")
     weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay, on matrices only. 0.1: the paper's.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm. 1.0: the paper's.")
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay a step of the running average of the weights, which then is the model that is saved. 0: no average.",
+    )
     device: Device = Field("auto", description="`auto` takes the GPU where there is one.")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
         description="Of the matrix products; weights and optimiser stay in float32. bfloat16 is for GPUs: CPUs without its units are ten times slower with it.",
     )
+    activation_checkpointing: bool = Field(
+        False,
+        description="Keep only the input of each layer and compute the rest twice: less memory, a third more work.",
+    )
+    compile: bool = Field(
+        False, description="Compile each layer with torch.compile. On the CPUs tried it does not help."
+    )
     checkpoint_minutes: float = Field(10.0, gt=0, description="Minutes between checkpoints.")
+    keep_checkpoint: bool = Field(
+        False,
+        description="Keep the last checkpoint of a complete run, so that `--resume` with a longer budget can go on with it.",
+    )
+    trackers: tuple[Literal["tensorboard", "trackio"], ...] = Field(
+        (), description="Where the metrics go besides `metrics.jsonl`; each needs its package (extra `track`)."
+    )
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Seed of the data order and of dropout.")
+
+    _tuples = _list_to_tuple("trackers")
 
     @field_validator("budget")
     @classmethod
     def _budget_is_known(cls, value: str) -> str:
         Budget.parse(value)
         return value
+
+
+class ValidationSection(Section):
+    """What is measured during training, on the corpus's validation documents."""
+
+    every_steps: int = Field(0, ge=0, description="Steps between two measurements; the last step has one too. 0: none.")
+    num_documents: int = Field(100, ge=1, description="Validation documents, the first by `train.seed`'s order.")
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Stop after so many measurements in a row without a lower loss, and keep the best weights. 0: never.",
+    )
 
 
 class EvaluateSection(Section):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 import shlex
 import shutil
@@ -21,7 +23,8 @@ from tests.sources.oai_server import Repository, read_papers, serve
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # in this order each page finds what those before it have made
-RUN = ["README.md", "docs/tutorial.md", "docs/how-to/own-papers.md", "docs/how-to/adapters.md"]
+RUN = ["README.md", "docs/tutorial.md", "docs/how-to/own-papers.md", "docs/how-to/not-forgetting.md"]
+RUN += ["docs/how-to/adapters.md", "docs/how-to/merge.md", "docs/how-to/plan.md", "docs/how-to/paper-recipe.md"]
 RUN += ["docs/how-to/base-models.md", "docs/how-to/stop-and-resume.md"]
 RUN += ["docs/how-to/harvest.md", "docs/how-to/full-text.md", "docs/how-to/corpus.md", "docs/how-to/own-field.md"]
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
@@ -79,6 +82,8 @@ def test_every_command_of_the_docs_works(
     """All commands in their order in one folder, with the tiny model for SmolLM2 and seconds for minutes."""
     monkeypatch.chdir(tmp_path)
     lines = SAMPLE.read_bytes().splitlines()
+    texts = [json.loads(line)["abstract"] for line in lines]
+    Path("encyclopaedia.txt.gz").write_bytes(gzip.compress("\n\n".join(texts).encode()))
     Path("papers.jsonl").write_bytes(b"\n".join(lines))
     Path("papers-with-mistakes.jsonl").write_bytes(b"\n".join([*lines, b"{broken"]))
     Path("questions.jsonl").write_text(
@@ -125,9 +130,15 @@ def test_the_recipe_keys_named_in_the_docs_exist() -> None:
     known = set(all_keys())
     for page in PAGES:
         for key in re.findall(
-            r"`((?:model|corpus|pack|lora|train|evaluate)\.[a-z_0-9]+)", page.read_text(encoding="utf-8")
+            r"`((?:model|corpus|pack|lora|replay|train|validation|evaluate)\.[a-z_0-9]+)",
+            page.read_text(encoding="utf-8"),
         ):
-            assert key in known or key in {"train.parquet", "train.num_tokens", "train.tokens_per_second"}, (page, key)
+            assert key in known or key in {
+                "train.parquet",
+                "validation.parquet",
+                "train.num_tokens",
+                "train.tokens_per_second",
+            }, (page, key)
 
 
 def test_the_readme_names_recipes_that_exist() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from astrollama.models.load import load_tokenizer
-from astrollama.tokens.packing import NO_TARGET, Batch, Packer
+from astrollama.sections import Attention
+from astrollama.tokens.packing import Batch, Packer
 from astrollama.tokens.shards import TokenShards, pack_corpus
 
 SEED = 3
@@ -20,19 +21,17 @@ def shards(sample_corpus: Path, tiny_model: Path, tmp_path_factory: pytest.TempP
 
 
 def batches(packer: Packer, epoch: int = 0, rows_a_batch: int = 3) -> list[Batch]:
-    rows = packer.sequences(epoch)
-    return [packer.batch(rows[start : start + rows_a_batch]) for start in range(0, len(rows), rows_a_batch)]
+    rows = [packer.batch(pieces) for pieces in packer.sequences(epoch)]
+    return [Batch.join(rows[start : start + rows_a_batch]) for start in range(0, len(rows), rows_a_batch)]
 
 
 def documents_of(batch: Batch) -> list[tuple[int, ...]]:
     """The documents in a batch, put together again from inputs and targets."""
-    found = []
-    assert batch.segments_BT is not None
-    for tokens, targets, segments in zip(batch.tokens_BT, batch.targets_BT, batch.segments_BT, strict=True):
-        for segment in range(segments.max() + 1):
-            inside = segments == segment
-            found.append((*tokens[inside].tolist(), int(targets[inside][-1])))
-    return found
+    ends = np.cumsum(batch.lengths)
+    return [
+        (*batch.tokens_N[end - length : end].tolist(), int(batch.targets_N[end - 1]))
+        for length, end in zip(batch.lengths, ends, strict=True)
+    ]
 
 
 # 512 holds every document whole; 64 has to cut all of them, 300 some.
@@ -55,7 +54,7 @@ def test_the_packed_stream_predicts_every_token_but_the_first_once(shards: Token
     packer = Packer(shards, sequence_length, "packed", SEED)
     targets: Counter[int] = Counter()
     for batch in batches(packer):
-        targets.update(batch.targets_BT[batch.targets_BT != NO_TARGET].tolist())
+        targets.update(batch.targets_N.tolist())
     expected = Counter(np.concatenate(list(shards)).tolist())
     bos = shards.manifest["tokenizer"]["bos_id"]
     expected[bos] -= 1
@@ -71,15 +70,19 @@ def test_a_packed_row_goes_on_where_the_one_before_it_ends(shards: TokenShards) 
     assert sum((first_tokens - last_tokens).values()) <= 1
 
 
-def test_positions_restart_and_padding_has_no_target(shards: TokenShards) -> None:
-    for batch in batches(Packer(shards, 300, "document", SEED)):
-        assert batch.segments_BT is not None
-        padding = batch.segments_BT == -1
-        assert (batch.targets_BT[padding] == NO_TARGET).all()
-        assert (batch.targets_BT[~padding] >= 0).all()
-        starts = np.diff(batch.segments_BT, axis=1, prepend=-2) != 0
-        assert (batch.positions_BT[starts] == 0).all()
-        assert batch.num_targets == int((~padding).sum())
+@pytest.mark.parametrize("attention", ["document", "packed"])
+def test_positions_restart_and_no_token_is_padding(shards: TokenShards, attention: Attention) -> None:
+    packer = Packer(shards, 300, attention, SEED)
+    for batch in batches(packer):
+        expected = np.concatenate([np.arange(length) for length in batch.lengths])
+        assert (batch.positions_N == expected).all()
+        assert len(batch.tokens_N) == len(batch.targets_N) == sum(batch.lengths)
+    # what attends to itself is a document, or the whole of a row
+    rows = packer.sequences(0)
+    parts = [packer.lengths(row) for row in rows]
+    assert all(
+        len(lengths) == (1 if attention == "packed" else len(row)) for row, lengths in zip(rows, parts, strict=True)
+    )
 
 
 def test_rows_are_nearly_full_when_documents_are_short(shards: TokenShards) -> None:

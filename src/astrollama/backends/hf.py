@@ -11,12 +11,13 @@ from transformers import GenerationConfig
 from astrollama.backends.base import TextLikelihood
 from astrollama.console import progress
 from astrollama.errors import UserInputError
+from astrollama.models.attention import Documents, attending_within_documents
 from astrollama.models.forward import hidden_states
 from astrollama.models.load import LoadedModel
 from astrollama.models.loss import token_nll
 from astrollama.models.quiet import quiet_libraries
 
-# Windows are scored in groups of about equal length whose tokens, padding counted, stay below this.
+# Windows are scored in groups whose tokens stay below this.
 TOKENS_A_BATCH = 2048
 MAX_WINDOW_TOKENS = 2048
 LEAST_TEMPERATURE = 0.01
@@ -45,7 +46,6 @@ class HFLanguageModel:
             for index, tokens in enumerate(encoded)
             for start in range(0, len(tokens), self._window)
         ]
-        windows.sort(key=lambda window: len(window[1]))
         nll = [0.0] * len(texts)
         done = 0
         with progress(f"scoring with {_short(self.name)}", sum(map(len, encoded))) as bar:
@@ -100,27 +100,32 @@ class HFLanguageModel:
         return self._tokenizer.decode([*prompt, *tokens]).removeprefix(before)
 
     def _score(self, rows: Sequence[list[int]]) -> list[float]:
-        """The summed loss of each row's tokens after the first, in nats; padding stands at the end and counts nothing."""
+        """The summed loss of each row's tokens after the first, in nats; the rows lie end to end, without padding."""
         device = self._model.device
-        longest = max(map(len, rows))
-        padded_BT = torch.tensor([row + [self._tokenizer.eos_id] * (longest - len(row)) for row in rows], device=device)
-        lengths_B = torch.tensor([len(row) - 1 for row in rows], device=device)
-        positions_BT = torch.arange(longest - 1, device=device).expand(len(rows), -1)
-        valid_BT = positions_BT < lengths_B[:, None]
-        hidden_BTD = hidden_states(self._model, padded_BT[:, :-1], positions_BT, segments_BT=None)
-        nll_N = token_nll(hidden_BTD[valid_BT], self._model.lm_head.weight, padded_BT[:, 1:][valid_BT]).double()
-        ends = list(accumulate(lengths_B.tolist(), initial=0))
+        lengths = tuple(len(row) - 1 for row in rows)
+        ends = list(accumulate(lengths, initial=0))
+        documents = Documents(lengths, torch.tensor(ends, dtype=torch.int32, device=device), self._window)
+        tokens_N, targets_N = (
+            torch.tensor([token for row in rows for token in row[part]], device=device)
+            for part in (slice(None, -1), slice(1, None))
+        )
+        positions_N = torch.cat([torch.arange(length, device=device) for length in lengths])
+        with attending_within_documents(self._model):
+            hidden_ND = hidden_states(self._model, tokens_N, positions_N, documents)
+        nll_N = token_nll(hidden_ND, self._model.lm_head.weight, targets_N).double()
         return [float(nll_N[start:stop].sum()) for start, stop in pairwise(ends)]
 
 
 def _batches(windows: list[tuple[int, list[int]]]) -> list[list[tuple[int, list[int]]]]:
-    """Windows, sorted by length, in groups whose padded size stays below `TOKENS_A_BATCH`."""
+    """Windows in groups whose tokens stay below `TOKENS_A_BATCH`."""
     groups: list[list[tuple[int, list[int]]]] = []
+    room = 0
     for window in windows:
-        if groups and len(window[1]) * (len(groups[-1]) + 1) <= TOKENS_A_BATCH:
-            groups[-1].append(window)
-        else:
-            groups.append([window])
+        if len(window[1]) > room:
+            groups.append([])
+            room = TOKENS_A_BATCH
+        groups[-1].append(window)
+        room -= len(window[1])
     return groups
 
 

@@ -47,7 +47,7 @@ def demo(
     from astrollama.sources.files import FileSource
     from astrollama.sources.sample import SAMPLE
     from astrollama.tokens.shards import pack_corpus
-    from astrollama.training.loop import train
+    from astrollama.training.run import train
 
     settings = list(set_ or [])
     if minutes is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,18 +17,27 @@ def train(
     ],
     tokens: Annotated[Path, typer.Option("--tokens", help="The directory that `astrollama pack` wrote.")],
     out: OutOption,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", help="Packed general text, of which `replay.share` of the tokens are taken."),
+    ] = None,
     set_: SetOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint if OUT holds an unfinished run.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the last checkpoint if OUT holds an unfinished run; the budget may be longer than before.",
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and print the plan; write nothing.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Train a base model on packed documents: every weight, or a LoRA adapter.
+    """Train a base model on packed documents: every weight, or a low-rank adapter.
 
-    Ctrl-C ends the step, saves a checkpoint and says how to go on.
+    Ctrl-C ends the step, saves a checkpoint and says how to go on. On several GPUs: torchrun --nproc-per-node 8 -m
+    astrollama.cli train …
 
     Example: astrollama train smollm2-135m-cpu --tokens tokens --out run --set train.budget="5 minutes"
     """
@@ -37,16 +47,18 @@ def train(
     if dry_run:
         from astrollama.training.plan import describe_plan, make_plan
 
-        plan = make_plan(loaded, tokens, out)
+        plan = make_plan(loaded, tokens, out, replay)
         if json:
             print_json(plan)
         else:
             typer.echo(describe_plan(plan))
         return
 
-    from astrollama.training.loop import train as run_training
+    from astrollama.training.run import train as run_training
 
-    manifest = run_training(loaded, tokens, out, resume=resume)
+    manifest = run_training(loaded, tokens, out, resume=resume, replay=replay)
+    if os.environ.get("RANK", "0") != "0":
+        return  # of the ranks that torchrun started, the first speaks for all
     summary = {
         **manifest["counts"],
         "seconds": manifest["train_seconds"],

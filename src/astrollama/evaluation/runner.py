@@ -18,7 +18,7 @@ from astrollama.evaluation.completion import complete_documents
 from astrollama.evaluation.perplexity import measure_perplexity
 from astrollama.evaluation.report import REPORT_HTML, REPORT_JSON, write_report
 from astrollama.models.load import LoadedModel, load_model, resolve_device
-from astrollama.models.registry import TRAIN_STAGE
+from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE
 from astrollama.provenance import hardware, versions
 from astrollama.records import Document
 from astrollama.runs import MANIFEST, read_json, read_manifest, stage_directory, verify_files, write_text
@@ -64,7 +64,7 @@ def evaluate(
     adapted = load_model(model, device, base)
     base_model = load_model(_base_of(model, base, run, adapted), device)
     _require_comparable(base_model, adapted)
-    if run is not None:
+    if (Path(model) / INDEX).is_file():
         _require_unseen(corpus / "test.parquet", Path(model))
     identity = {
         "model": adapted.digest,
@@ -143,10 +143,17 @@ def _run_tasks(
 def _base_of(model: str, base: str | None, run: TrainingRun | None, adapted: LoadedModel) -> str:
     if base is not None:
         return base
-    recorded = run.manifest["base"]["name"] if run else adapted.base_name
+    recorded = run.manifest["base"]["name"] if run else _base_of_merge(Path(model)) or adapted.base_name
     if recorded is None:
         raise RunError(f"{model} does not record the base that it was trained from", "name it with --base")
     return str(recorded)
+
+
+def _base_of_merge(path: Path) -> str | None:
+    if not (path / MANIFEST).is_file():
+        return None
+    manifest = read_json(path / MANIFEST)
+    return str(manifest["base"]["name"]) if manifest.get("stage") == MERGE_STAGE else None
 
 
 def _training_run(path: Path) -> TrainingRun | None:
@@ -156,7 +163,7 @@ def _training_run(path: Path) -> TrainingRun | None:
     if manifest.get("stage") != TRAIN_STAGE:
         return None
     lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return TrainingRun(manifest, [json.loads(line) for line in lines])
+    return TrainingRun(manifest, [record for record in map(json.loads, lines) if "loss" in record])
 
 
 def _train_summary(run: TrainingRun | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Hidden states of sequences that hold several documents, so that no token sees another document."""
+"""Hidden states of documents that lie end to end, none of which sees another."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ from typing import Any
 
 from torch import Tensor
 
+from astrollama.models.attention import Documents
 
-def hidden_states(model: Any, tokens_BT: Tensor, positions_BT: Tensor, segments_BT: Tensor | None) -> Tensor:
-    """The last hidden states of a LLaMA, after the final norm, of shape (B, T, D).
+
+def hidden_states(model: Any, tokens_N: Tensor, positions_N: Tensor, documents: Documents) -> Tensor:
+    """The last hidden states of a LLaMA, after the final norm, of shape (N, D).
 
     Args:
-        tokens_BT: int64.
-        positions_BT: int64, the position of each token within its document.
-        segments_BT: int64, equal within a document and different between neighbours; None where a row is one stream,
-            and each token sees all before it.
+        model: one that `attend_within_documents` has prepared.
+        tokens_N: int64.
+        positions_N: int64, the position of each token within its document.
+        documents: which tokens belong together.
     """
-    mask = None if segments_BT is None else document_mask(segments_BT)
-    output = model.model(input_ids=tokens_BT, position_ids=positions_BT, attention_mask=mask, use_cache=False)
-    hidden_BTD: Tensor = output.last_hidden_state
-    return hidden_BTD
-
-
-def document_mask(segments_BT: Tensor) -> Tensor:
-    """Which key each query may see, bool, of shape (B, 1, T, T): those of its own segment up to itself."""
-    same_BTT = segments_BT[:, :, None] == segments_BT[:, None, :]
-    return same_BTT.tril()[:, None]
+    output = model.model(input_ids=tokens_N[None], position_ids=positions_N[None], use_cache=False, documents=documents)
+    hidden_ND: Tensor = output.last_hidden_state[0]
+    return hidden_ND

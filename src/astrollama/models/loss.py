@@ -1,7 +1,7 @@
 """The one loss: summed negative log-likelihood of next tokens, without the logits of the whole batch in memory.
 
 A LLaMA's head is a matrix of vocabulary x width; the logits of 1,024 tokens over 49,152 words take 200 MB in float32, and
-their gradient as much again. Here they exist for `CHUNK_TOKENS` at a time, and the gradient is computed with them.
+their gradient as much again. Here they exist for `chunk_tokens` at a time, and the gradient is computed with them.
 """
 
 from __future__ import annotations
@@ -12,17 +12,24 @@ import torch
 from torch import Tensor
 
 CHUNK_TOKENS = 256
+GPU_CHUNK_TOKENS = 2048  # larger products for a larger machine
 
 
 def summed_nll(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> Tensor:
-    """The sum over N of -ln p(target), in nats, differentiable in `hidden_ND` and `head_VD`.
+    """The sum over N of -ln p(target), in nats, differentiable once in `hidden_ND` and `head_VD`.
+
+    Under autocast the matrix products are in its type; softmax and sum are in float32 always.
 
     Args:
         hidden_ND: last hidden states, after the final norm.
         head_VD: the weight of the language-model head.
         targets_N: int64, the token that follows each position.
     """
-    total: Tensor = _ChunkedNll.apply(hidden_ND, head_VD, targets_N)  # type: ignore[no-untyped-call]
+    kind = hidden_ND.device.type
+    if torch.is_autocast_enabled(kind):
+        hidden_ND = hidden_ND.to(torch.get_autocast_dtype(kind))
+    with torch.autocast(kind, enabled=False):
+        total: Tensor = _ChunkedNll.apply(hidden_ND, head_VD, targets_N)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -30,7 +37,7 @@ def summed_nll(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> Tensor:
 def token_nll(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> Tensor:
     """-ln p(target) of each position, in nats, float32, of shape (N,)."""
     nll_N = torch.empty(len(targets_N), dtype=torch.float32, device=hidden_ND.device)
-    for chunk in _chunks(len(targets_N)):
+    for chunk in _chunks(targets_N):
         nll_N[chunk] = _nll(hidden_ND[chunk], head_VD, targets_N[chunk])[0]
     return nll_N
 
@@ -42,7 +49,7 @@ class _ChunkedNll(torch.autograd.Function):
         head_grad_VD = torch.zeros_like(head_VD) if ctx.needs_input_grad[1] else None
         head_VD = head_VD.to(hidden_ND.dtype)
         total = hidden_ND.new_zeros((), dtype=torch.float32)
-        for chunk in _chunks(len(targets_N)):
+        for chunk in _chunks(targets_N):
             hidden_CD, targets_C = hidden_ND[chunk], targets_N[chunk]
             nll_C, logits_CV, normaliser_C = _nll(hidden_CD, head_VD, targets_C)
             total += nll_C.sum()
@@ -55,22 +62,26 @@ class _ChunkedNll(torch.autograd.Function):
                 head_grad_VD.addmm_(grad_CV.T, hidden_CD)
             elif head_grad_VD is not None:
                 head_grad_VD += grad_CV.T @ hidden_CD
-        ctx.save_for_backward(hidden_grad_ND, head_grad_VD)
+        ctx.gradients = hidden_grad_ND, head_grad_VD
         return total
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor | None, None]:
-        hidden_grad_ND, head_grad_VD = ctx.saved_tensors
+        # scaled where they are: a copy of the head's would be the largest thing in memory
+        hidden_grad_ND, head_grad_VD = ctx.gradients
+        del ctx.gradients
         scale = grad_outputs[0]
-        return (
-            (hidden_grad_ND * scale).to(hidden_grad_ND.dtype),
-            None if head_grad_VD is None else head_grad_VD * scale,
-            None,
-        )
+        return hidden_grad_ND.mul_(scale), None if head_grad_VD is None else head_grad_VD.mul_(scale), None
 
 
-def _chunks(length: int) -> list[slice]:
-    return [slice(start, start + CHUNK_TOKENS) for start in range(0, length, CHUNK_TOKENS)]
+def chunk_tokens(kind: str) -> int:
+    """Tokens whose logits exist at a time on a device of this kind, `cpu` or `cuda`."""
+    return CHUNK_TOKENS if kind == "cpu" else GPU_CHUNK_TOKENS
+
+
+def _chunks(targets_N: Tensor) -> list[slice]:
+    size = chunk_tokens(targets_N.device.type)
+    return [slice(start, start + size) for start in range(0, len(targets_N), size)]
 
 
 def _nll(hidden_CD: Tensor, head_VD: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor, Tensor]:

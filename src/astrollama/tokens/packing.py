@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # Best fit looks at this many pieces at once: enough to fill rows to 98 % with abstracts, few enough for any corpus.
 PIECES_A_WINDOW = 1024
-NO_TARGET = -1
 
 
 class Piece(NamedTuple):
@@ -34,24 +33,32 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences side by side, padded at the end to the longest.
+    """Sequences end to end, without padding: every token has a target.
 
     Attributes:
-        tokens_BT: int64.
-        targets_BT: int64, the token that follows, or `NO_TARGET` where none is to be predicted.
-        positions_BT: int64, within the document, or within the sequence where a row is one stream.
-        segments_BT: int64, equal within a document; None where a row is one stream.
+        tokens_N: int64.
+        targets_N: int64, the token that follows each.
+        positions_N: int64, within the document, or within the sequence where a row is one stream.
+        lengths: tokens of each document, or of each sequence where a row is one stream; what lies in one of these is
+            attended to together.
     """
 
-    tokens_BT: np.ndarray
-    targets_BT: np.ndarray
-    positions_BT: np.ndarray
-    segments_BT: np.ndarray | None
+    tokens_N: np.ndarray
+    targets_N: np.ndarray
+    positions_N: np.ndarray
+    lengths: tuple[int, ...]
 
-    @property
-    def num_targets(self) -> int:
-        """Tokens to be predicted."""
-        return int((self.targets_BT != NO_TARGET).sum())
+    @classmethod
+    def join(cls, batches: Sequence[Batch]) -> Batch:
+        """Batches end to end."""
+        import numpy as np
+
+        return cls(
+            np.concatenate([batch.tokens_N for batch in batches]),
+            np.concatenate([batch.targets_N for batch in batches]),
+            np.concatenate([batch.positions_N for batch in batches]),
+            tuple(length for batch in batches for length in batch.lengths),
+        )
 
 
 @dataclass(frozen=True)
@@ -68,48 +75,37 @@ class Packer:
         import numpy as np
 
         generator = np.random.default_rng([self.seed, epoch])
-        order = generator.permutation(len(self.shards)).tolist()
-        lengths = self.shards.lengths_N.tolist()
-        if self.attention == "packed":
-            rows = list(_cut_stream(order, lengths, self.sequence_length))
-        else:
-            rows = list(_fit_documents(order, lengths, self.sequence_length))
+        rows = self.sequences_of(generator.permutation(len(self.shards)).tolist())
         return [rows[index] for index in generator.permutation(len(rows))]
 
-    def batch(self, rows: Sequence[Sequence[Piece]]) -> Batch:
-        """Tokens and targets of sequences."""
-        import numpy as np
+    def sequences_of(self, documents: Sequence[int]) -> list[list[Piece]]:
+        """Sequences of these documents alone."""
+        lengths = self.shards.lengths_N.tolist()
+        if self.attention == "packed":
+            return list(_cut_stream(documents, lengths, self.sequence_length))
+        return list(_fit_documents(documents, lengths, self.sequence_length))
 
-        parts = [self._row(pieces) for pieces in rows]
-        longest = max(len(tokens) for tokens, *_ in parts)
-        shape = (len(parts), longest)
-        tokens_BT = np.zeros(shape, np.int64)
-        targets_BT = np.full(shape, NO_TARGET, np.int64)
-        positions_BT = np.zeros(shape, np.int64)
-        segments_BT = np.full(shape, -1, np.int64)
-        for row, (tokens, targets, positions, segments) in enumerate(parts):
-            tokens_BT[row, : len(tokens)] = tokens
-            targets_BT[row, : len(tokens)] = targets
-            positions_BT[row, : len(tokens)] = positions
-            segments_BT[row, : len(tokens)] = segments
-        return Batch(tokens_BT, targets_BT, positions_BT, segments_BT if self.attention == "document" else None)
-
-    def _row(self, pieces: Sequence[Piece]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Tokens, targets, positions and segments of a sequence, each of shape (T,)."""
+    def batch(self, pieces: Sequence[Piece]) -> Batch:
+        """Tokens and targets of one sequence."""
         import numpy as np
 
         texts = [self.shards.tokens(*piece) for piece in pieces]
         if self.attention == "packed":
-            stream = np.concatenate(texts)
-            length = len(stream) - 1
-            return stream[:-1], stream[1:], np.arange(length), np.zeros(length, np.int64)
-        lengths = [len(text) - 1 for text in texts]
-        return (
+            texts = [np.concatenate(texts)]
+        lengths = self.lengths(pieces)
+        return Batch(
             np.concatenate([text[:-1] for text in texts]),
             np.concatenate([text[1:] for text in texts]),
             np.concatenate([np.arange(length) for length in lengths]),
-            np.repeat(np.arange(len(texts)), lengths),
+            lengths,
         )
+
+    def lengths(self, pieces: Sequence[Piece]) -> tuple[int, ...]:
+        """Predicted tokens of each part of a sequence that is attended to together; no token is read for it."""
+        lengths = [piece.stop - piece.start for piece in pieces]
+        if self.attention == "packed":
+            return (sum(lengths) - 1,)
+        return tuple(length - 1 for length in lengths)
 
 
 def _fit_documents(order: Sequence[int], lengths: Sequence[int], sequence_length: int) -> Iterator[list[Piece]]:

@@ -1,61 +1,88 @@
-"""Checkpoints: everything that a run needs to go on exactly, in safetensors and JSON, hashed and written atomically."""
+"""Checkpoints: everything that a run needs to go on exactly, in safetensors and JSON, hashed and written atomically.
+
+Each rank writes its slices with torch.distributed.checkpoint, which puts them together again for any number of ranks.
+"""
 
 from __future__ import annotations
 
+import warnings
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.console import warn
 from astrollama.errors import AstroLlamaError, TrainingError
-from astrollama.runs import atomic_path, read_json, sha256_file, write_json
+from astrollama.runs import TEMPORARY_PREFIX, atomic_path, read_json, sha256_file, write_json
 from astrollama.training.schedule import Position
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Iterator, Mapping
+
     from torch import Tensor
+
+    from astrollama.models.parallel import Parallel
 
 FOLDER = "checkpoints"
 KEPT = 2
 _STATE = "state.json"
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
-def save_checkpoint(
-    run: Path, position: Position, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer
-) -> Path:
-    """Write a checkpoint; `KEPT` of them stay, and never more are on the disk."""
-    import torch
-    from safetensors.torch import save_file
+def save_checkpoint(run: Path, position: Position, tensors: Mapping[str, Tensor], ranks: Parallel) -> None:
+    """Write a checkpoint; `KEPT` of them stay, and never more are on the disk.
+
+    Args:
+        tensors: weights, moments and averages by name; with several ranks, each one's slices.
+    """
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
 
     folder = run / FOLDER / f"step-{position.step:08d}"
-    folder.parent.mkdir(exist_ok=True)
-    for old in [other for other in checkpoints(run) if other != folder][: 1 - KEPT]:
-        _remove(old)
-    moments = {
-        f"{name}:{moment}": value
-        for name, parameter in parameters.items()
-        for moment, value in optimizer.state[parameter].items()
-    }
-    generators = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        generators["cuda"] = torch.cuda.get_rng_state()
-    with atomic_path(folder) as partial:
-        partial.mkdir()
-        save_file({name: p.detach().contiguous() for name, p in parameters.items()}, partial / "weights.safetensors")
-        save_file({name: value.contiguous() for name, value in moments.items()}, partial / "optimizer.safetensors")
-        save_file(generators, partial / "generators.safetensors")
-        hashes = {file.name: sha256_file(file) for file in sorted(partial.iterdir())}
-        write_json(partial / _STATE, {"position": asdict(position), "files": hashes})
-    return folder
+    if ranks.is_main:
+        folder.parent.mkdir(exist_ok=True)
+        for old in [other for other in checkpoints(run) if other != folder][: 1 - KEPT]:
+            _remove(old)
+    others = nullcontext(folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}").resolve())
+    with atomic_path(folder) if ranks.is_main else others as partial:
+        if ranks.is_main:
+            partial.mkdir()
+        ranks.barrier()
+        writer = HuggingFaceStorageWriter(str(partial), save_distributed=True)
+        with _quiet():
+            save(dict(tensors), storage_writer=writer, no_dist=ranks.size == 1)
+        own = sorted(partial.iterdir())[ranks.rank :: ranks.size]
+        hashes = {file.name: sha256_file(file) for file in own}
+        hashes = {name: value for part in ranks.gather(hashes) for name, value in sorted(part.items())}
+        if ranks.is_main:
+            write_json(partial / _STATE, {"position": asdict(position), "ranks": ranks.size, "files": hashes})
+    ranks.barrier()
 
 
-def load_checkpoint(run: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> Position:
-    """Put the newest undamaged checkpoint of a run into the model, the optimiser and the random generators.
+def load_checkpoint(run: Path, tensors: Mapping[str, Tensor], ranks: Parallel) -> Position:
+    """Read the newest undamaged checkpoint of a run into `tensors`, whichever number of ranks wrote it.
 
     Raises:
         TrainingError: there is none.
     """
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.state_dict_loader import load
+
+    folder, position = ranks.share(ranks.first(lambda: _newest(run))) or (Path(), {})
+    reader = HuggingFaceStorageReader(str(folder))
+    with _quiet():
+        load(dict(tensors), storage_reader=reader, no_dist=ranks.size == 1)
+    return Position(**position)
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted((run / FOLDER).glob("step-*"))
+
+
+def _newest(run: Path) -> tuple[Path, dict[str, Any]]:
+    """The newest undamaged checkpoint and its position; those after it, and what was half written, are removed."""
+    for partial in (run / FOLDER).glob(f"{TEMPORARY_PREFIX}*"):
+        _remove(partial)
     damaged = []
     for folder in reversed(checkpoints(run)):
         try:
@@ -64,16 +91,10 @@ def load_checkpoint(run: Path, parameters: dict[str, Tensor], optimizer: torch.o
             warn(f"{error.what}; taking the checkpoint before it")
             damaged.append(folder)
             continue
-        _restore(folder, parameters, optimizer)
         for other in damaged:
             _remove(other)  # else it would count among those kept
-        return Position(**state["position"])
+        return folder, state["position"]
     raise TrainingError(f"{run} has no checkpoint that can be read", "delete that directory and start again")
-
-
-def checkpoints(run: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
-    return sorted((run / FOLDER).glob("step-*"))
 
 
 def _verified_state(folder: Path) -> dict[str, Any]:
@@ -84,21 +105,12 @@ def _verified_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def _restore(folder: Path, parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
-    import torch
-    from safetensors.torch import load_file
-
-    weights = load_file(folder / "weights.safetensors")
-    moments = load_file(folder / "optimizer.safetensors")
-    generators = load_file(folder / "generators.safetensors")
-    assert weights.keys() == parameters.keys(), "the identity of a run fixes its parameters"
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(weights[name])
-            optimizer.state[parameter] = {m: moments[f"{name}:{m}"].to(parameter.device) for m in _MOMENTS}
-    torch.set_rng_state(generators["cpu"])
-    if "cuda" in generators and torch.cuda.is_available():
-        torch.cuda.set_rng_state(generators["cuda"])
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """One process alone is what `no_dist` says; torch warns of it all the same."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _remove(folder: Path) -> None:

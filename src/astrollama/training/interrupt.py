@@ -1,7 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first lets the step end and saves, the second ends at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first lets the step end and saves, a second Ctrl-C ends at once."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,14 +20,18 @@ class Interruption:
 
 @contextmanager
 def catch_interruptions() -> Iterator[Interruption]:
-    """Note these signals within the block instead of being ended by them; a second one raises KeyboardInterrupt."""
+    """Note these signals within the block instead of being ended by them; a second Ctrl-C raises KeyboardInterrupt.
+
+    Schedulers send SIGTERM more than once, which still means: save.
+    """
     interruption = Interruption()
 
-    def note(_number: int, _frame: FrameType | None) -> None:
-        if interruption.requested:
+    def note(number: int, _frame: FrameType | None) -> None:
+        if interruption.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not interruption.requested:
+            say("stopping after this step; Ctrl-C once more stops at once, without saving")
         interruption.requested = True
-        say("stopping after this step; once more to stop at once, without saving")
 
     with handle_stopping(note):
         yield interruption

@@ -10,54 +10,103 @@ from typing import Any
 from astrollama.console import warn
 from astrollama.errors import AstroLlamaError, RecipeError, RunError
 from astrollama.models.load import LoadedModel, load_model, resolve_device
+from astrollama.models.quantize import require_bitsandbytes
 from astrollama.recipe import Recipe
-from astrollama.sections import LoraSection
+from astrollama.sections import LoraSection, Section, TrainSection, ValidationSection
+from astrollama.tokens.mixture import Mixture
+from astrollama.tokens.packing import Packer
 from astrollama.tokens.shards import TokenShards
-from astrollama.training import checkpoint
-
-# A checkpoint holds the trained weights and AdamW's two moments.
-_COPIES_A_CHECKPOINT = 3
-_LORA_SHARE = 0.1
+from astrollama.training.estimate import disk_bytes
+from astrollama.training.trackers import require_trackers
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can start: `recipe` has its device resolved."""
+    """A run that can start.
+
+    Attributes:
+        recipe: with its device resolved.
+        replay: general text; None where `replay.share` is 0.
+        validation: None where `validation.every_steps` is 0.
+    """
 
     recipe: Recipe
     shards: TokenShards
+    replay: TokenShards | None
+    validation: TokenShards | None
     base: LoadedModel
 
+    @property
+    def mixture(self) -> Mixture:
+        """What is trained on."""
+        replay = None if self.replay is None else self._packer(self.replay)
+        return Mixture(self._packer(self.shards), replay, self.recipe.replay.share)
 
-def prepare(recipe: Recipe, tokens: Path) -> Prepared:
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same: base, tokens, and every setting that changes the result."""
+        recipe = self.recipe
+        sections = {"pack", "replay", "train", "validation"} | (set() if recipe.train.method == "full" else {"lora"})
+        without = {"train": {"checkpoint_minutes", "device", "keep_checkpoint", "trackers"}}
+        parts = {"tokens": self.shards, "replay_tokens": self.replay, "validation_tokens": self.validation}
+        return {
+            "base": {"name": self.base.name, "digest": self.base.digest},
+            **{name: shards.hashes for name, shards in parts.items() if shards is not None},
+            **recipe.model_dump(mode="json", include=sections, exclude=without),
+        }
+
+    def _packer(self, shards: TokenShards) -> Packer:
+        pack = self.recipe.pack
+        return Packer(shards, pack.sequence_length, pack.attention, self.recipe.train.seed)
+
+
+def prepare(recipe: Recipe, tokens: Path, replay: Path | None = None, device: str = "cpu") -> Prepared:
     """Load the base and open the tokens, and make sure that they belong together.
+
+    Args:
+        replay: the pack directory of the general text.
+        device: where the base is loaded.
 
     Raises:
         ModelError, NetworkError: the base cannot be had.
-        RecipeError: a sequence is longer than the base's context.
+        RecipeError: a sequence is longer than the base's context, or `replay.share` lacks its tokens.
         RunError: the tokens were made with another tokenizer, or there are none.
-        UserInputError: the GPU that the recipe asks for is not there.
+        UserInputError: the GPU, or a package that the recipe asks for, is not there.
     """
-    device = resolve_device(recipe.train.device)
-    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"device": device})})
-    _warn_of_settings_without_effect(recipe)
-    shards = TokenShards.open(tokens)
-    base = load_model(recipe.model.base, device)
-    made_with = shards.manifest["tokenizer"]
-    if made_with["digest"] != base.tokenizer.digest:
-        raise RunError(
-            f"{tokens} was packed with the tokenizer of {made_with['model']}, which is not that of {base.name}",
-            f"pack the corpus again with --model {base.name}",
-        )
-    if len(shards) == 0:
-        raise RunError(f"{tokens} holds no documents", "pack a corpus that has training documents")
-    context = int(base.model.config.max_position_embeddings)
-    if recipe.pack.sequence_length > context:
+    kind = resolve_device(recipe.train.device)
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"device": kind})})
+    require_trackers(recipe.train.trackers)
+    if recipe.train.method == "qlora":
+        require_bitsandbytes()
+    if recipe.replay.share and replay is None:
         raise RecipeError(
-            f"pack.sequence_length = {recipe.pack.sequence_length} is longer than the context of {base.name}, {context}",
+            f"replay.share = {recipe.replay.share} needs general text",
+            "give its tokens with --replay, or set replay.share = 0",
+        )
+    _warn_of_settings_without_effect(recipe, replay)
+    shards = _open(tokens)
+    general = _open(replay) if replay is not None and recipe.replay.share else None
+    validation = None
+    if recipe.validation.every_steps:
+        validation = TokenShards.open(tokens, "validation")
+        if len(validation) == 0:
+            raise RunError(
+                f"{tokens} holds no validation documents",
+                "import the corpus with a corpus.validation_fraction above 0, or set validation.every_steps = 0",
+            )
+    base = load_model(recipe.model.base, device)
+    for path, packed in ((tokens, shards), (replay, general)):
+        if packed is not None:
+            _require_same_tokenizer(path, packed, base)
+    config, length = base.model.config, recipe.pack.sequence_length
+    context = config.max_position_embeddings
+    if length > context:
+        raise RecipeError(
+            f"pack.sequence_length = {length} is longer than the context of {base.name}, {context}",
             f"set pack.sequence_length = {context} or less",
         )
-    return Prepared(recipe, shards, base)
+    if config.attention_dropout:
+        warn(f"{base.name} asks for dropout {config.attention_dropout} in its attention, which has none here")
+    return Prepared(recipe, shards, general, validation, base)
 
 
 def require_space(out: Path, recipe: Recipe, model: Any) -> None:
@@ -66,9 +115,7 @@ def require_space(out: Path, recipe: Recipe, model: Any) -> None:
     Raises:
         AstroLlamaError: there is too little room.
     """
-    weights = 4 * sum(p.numel() for p in model.parameters())
-    share = 1.0 if recipe.train.method == "full" else _LORA_SHARE
-    needed = weights * share * (_COPIES_A_CHECKPOINT * checkpoint.KEPT + 1)
+    needed = disk_bytes(model.config, recipe)
     free = shutil.disk_usage(out).free
     if free < needed:
         raise AstroLlamaError(
@@ -77,9 +124,37 @@ def require_space(out: Path, recipe: Recipe, model: Any) -> None:
         )
 
 
-def _warn_of_settings_without_effect(recipe: Recipe) -> None:
-    if recipe.train.method == "lora":
-        return
-    changed = {key for key, value in recipe.lora.model_dump().items() if value != LoraSection().model_dump()[key]}
-    for key in sorted(changed):
-        warn(f"lora.{key} has no effect with train.method = 'full'")
+def _open(tokens: Path) -> TokenShards:
+    shards = TokenShards.open(tokens)
+    if len(shards) == 0:
+        raise RunError(f"{tokens} holds no documents", "pack a corpus that has training documents")
+    return shards
+
+
+def _require_same_tokenizer(path: Path | None, shards: TokenShards, base: LoadedModel) -> None:
+    made_with = shards.manifest["tokenizer"]
+    if made_with["digest"] != base.tokenizer.digest:
+        raise RunError(
+            f"{path} was packed with the tokenizer of {made_with['model']}, which is not that of {base.name}",
+            f"pack the corpus again with --model {base.name}",
+        )
+
+
+def _warn_of_settings_without_effect(recipe: Recipe, replay: Path | None) -> None:
+    train = recipe.train
+    if train.method == "full":
+        _warn_of_changes("lora", recipe.lora, LoraSection(), "train.method = 'full'")
+    if train.schedule != "wsd":
+        _warn_of_changes("train", train, TrainSection(), f"train.schedule = {train.schedule!r}", "decay_fraction")
+    if not train.warmup_fraction:
+        _warn_of_changes("train", train, TrainSection(), "train.warmup_fraction = 0", "start_lr_ratio")
+    if not recipe.validation.every_steps:
+        _warn_of_changes("validation", recipe.validation, ValidationSection(), "validation.every_steps = 0")
+    if replay is not None and not recipe.replay.share:
+        warn("--replay has no effect with replay.share = 0")
+
+
+def _warn_of_changes(name: str, section: Section, default: Section, why: str, *keys: str) -> None:
+    for key in sorted(keys or type(section).model_fields):
+        if getattr(section, key) != getattr(default, key):
+            warn(f"{name}.{key} has no effect with {why}")

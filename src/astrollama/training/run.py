@@ -1,0 +1,151 @@
+"""A run from recipe to model: its directory, its ranks, what is trained, and what is kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from astrollama.console import say
+from astrollama.errors import InterruptedRunError, RunError
+from astrollama.models.adapters import make_trainable
+from astrollama.models.architectures import count_parameters
+from astrollama.models.load import resolve_device
+from astrollama.models.parallel import Parallel, parallel
+from astrollama.models.registry import TRAIN_STAGE
+from astrollama.models.registry import WEIGHTS as MODEL
+from astrollama.recipe import Recipe
+from astrollama.runs import StageDirectory, copy_file, read_manifest, stage_directory, write_text
+from astrollama.tokens.shards import INDEX
+from astrollama.training import checkpoint
+from astrollama.training.extend import extend_budget
+from astrollama.training.loop import fit
+from astrollama.training.metrics import METRICS
+from astrollama.training.prepare import Prepared, prepare, require_space
+from astrollama.training.state import State
+from astrollama.training.trackers import TENSORBOARD
+
+RECIPE = "recipe.toml"
+DOCUMENTS = INDEX  # which documents were trained on, so that they are never taken for held-out ones
+
+
+def train(
+    recipe: Recipe,
+    tokens: Path,
+    out: Path,
+    *,
+    resume: bool,
+    replay: Path | None = None,
+    how_to_resume: str = "give the same command with --resume to go on",
+) -> dict[str, Any]:
+    """Train `recipe.model.base` on packed documents and write the run directory `out`.
+
+    Under torchrun each rank calls this, and rank 0 alone writes and speaks.
+
+    Args:
+        resume: go on from the last checkpoint where `out` holds an unfinished run, or a complete one with a shorter
+            budget that kept its checkpoint; without it such runs are refused.
+        replay: the pack directory of the general text, where `replay.share` is not 0.
+        how_to_resume: what an interrupted user is told to do.
+
+    Returns:
+        The run's manifest. Where `out` holds this very run already, nothing is done.
+
+    Raises:
+        AstroLlamaError: as `prepare`; or the disk has too little room.
+        RunError: `out` holds something else.
+        TrainingError: the loss is not finite.
+        InterruptedRunError: the user stopped the run, which has a checkpoint.
+    """
+    with parallel(resolve_device(recipe.train.device)) as ranks:
+        # sharding brings one layer after the other to its device, and what is quantised is so before it goes there
+        place = ranks.device if ranks.size == 1 and recipe.train.method != "qlora" else "cpu"
+        prepared = ranks.in_turn(lambda: prepare(recipe, tokens, replay, place))
+        try:
+            with _directory(prepared, out, ranks, resume=resume) as directory:
+                if directory.state == "complete":
+                    say(f"{out}: the run is already complete")
+                else:
+                    _train(prepared, tokens, directory, ranks)
+                if ranks.is_main and not recipe.train.keep_checkpoint:
+                    shutil.rmtree(out / checkpoint.FOLDER, ignore_errors=True)
+        except KeyboardInterrupt:
+            if not checkpoint.checkpoints(out):
+                raise
+            raise InterruptedRunError(f"stopped; {out} has a checkpoint", how_to_resume) from None
+        ranks.barrier()
+    return read_manifest(out, TRAIN_STAGE)
+
+
+@contextmanager
+def _directory(prepared: Prepared, out: Path, ranks: Parallel, *, resume: bool) -> Iterator[StageDirectory]:
+    """The run directory; rank 0 opens it for all."""
+    identity = prepared.identity()
+    written = [METRICS, RECIPE, DOCUMENTS, MODEL, TENSORBOARD]
+    with ExitStack() as stack:
+
+        def opened() -> StageDirectory:
+            if resume:
+                extend_budget(out, identity)
+            stage = stage_directory(out, TRAIN_STAGE, identity, disposable=written, keeps=checkpoint.FOLDER)
+            directory = stack.enter_context(stage)
+            if directory.state == "unfinished" and not resume:
+                raise RunError(
+                    f"{out} holds an unfinished run", "add --resume to go on with it, or choose another --out"
+                )
+            if directory.state == "new":
+                require_space(out, prepared.recipe, prepared.base.model)
+            return directory
+
+        own = ranks.first(opened)
+        state = ranks.share(None if own is None else own.state)
+        assert state is not None
+        yield own or StageDirectory(out, TRAIN_STAGE, identity, state)
+
+
+def _train(prepared: Prepared, tokens: Path, stage: StageDirectory, ranks: Parallel) -> None:
+    """Train, save the model, and complete the directory."""
+    recipe, base, out = prepared.recipe, prepared.base, stage.path
+    if ranks.is_main:
+        write_text(out / RECIPE, recipe.to_toml())
+    torch.manual_seed(recipe.train.seed)
+    trainable = make_trainable(base, recipe.train.method, recipe.lora)
+    if ranks.size == 1:
+        trainable.model.to(ranks.device)
+    state = fit(prepared, trainable, out, ranks, resume=stage.state == "unfinished")
+    weights = ranks.whole(state.result())
+    if not ranks.is_main:
+        return
+    trainable.save(out / MODEL, weights)
+    copy_file(tokens / DOCUMENTS, out / DOCUMENTS)
+    position = state.position
+    stage.finish(
+        [RECIPE, METRICS, DOCUMENTS, *(str(p.relative_to(out)) for p in sorted((out / MODEL).iterdir()))],
+        _counts(prepared, state),
+        recipe=recipe.model_dump(mode="json"),
+        base={"name": base.name, "digest": base.digest},
+        tokenizer_digest=base.tokenizer.digest,
+        ranks=ranks.size,
+        train_seconds=round(position.seconds, 1),
+        tokens_per_second=round(position.num_tokens / position.seconds, 1),
+    )
+
+
+def _counts(prepared: Prepared, state: State) -> dict[str, Any]:
+    position = state.position
+    trained = sum(p.numel() for p in state.parameters.values())
+    base = count_parameters(prepared.base.model.config)
+    return {
+        "steps": position.step,
+        "tokens": position.num_tokens,
+        "replay_tokens": position.num_replay_tokens,
+        "sequences": position.num_sequences,
+        "epochs_begun": position.epoch + (position.next_sequence > 0),
+        "best_step": position.best_step,
+        "parameters_trained": trained,
+        "parameters": base if prepared.recipe.train.method == "full" else base + trained,
+    }
