@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format docs bench clean
+.PHONY: demo test check format docs bench bench-resume clean
 
 # make demo [CORPUS=path] [MINUTES=n] [OUT=dir]
 demo: $(VENV)/.installed
@@ -23,7 +23,12 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/import_corpus.py
 	$(BIN)/python benchmarks/near_duplicates.py
 	$(BIN)/python benchmarks/latex.py
-	$(BIN)/python benchmarks/train_throughput.py
+	$(BIN)/python benchmarks/train_peers.py
+	$(BIN)/python benchmarks/train_growth.py
+	$(BIN)/python benchmarks/estimates.py
+
+bench-resume: $(VENV)/.installed
+	$(BIN)/python benchmarks/resume_kills.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
