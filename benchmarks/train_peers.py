@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5, help="optimiser steps of each system a round, three at least")
     parser.add_argument("--sequence-length", type=int, default=512)
-    parser.add_argument("--micro-batch-size", type=int, default=1, help="rows a forward pass, but for hf-padded")
+    parser.add_argument("--micro-batch-size", type=int, default=2, help="rows a forward pass, but for hf-padded")
     parser.add_argument("--rows-padded", type=int, default=4, help="abstracts a batch of hf-padded")
     parser.add_argument("--tokens-a-step", type=int, default=1024)
     parser.add_argument("--systems", nargs="+", choices=[*SYSTEMS, "litgpt"], default=[*SYSTEMS, "litgpt"])

@@ -61,15 +61,24 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
-        micro = self.train.micro_batch_size * self.pack.sequence_length
-        total = self.train.global_batch_tokens
-        if total % micro:
-            nearest = max(micro, round(total / micro) * micro)
+        length, total = self.pack.sequence_length, self.train.global_batch_tokens
+        if total % length:
+            nearest = max(length, round(total / length) * length)
             raise ValueError(
-                f"train.global_batch_tokens = {total} is no multiple of train.micro_batch_size x pack.sequence_length = {micro}: "
+                f"train.global_batch_tokens = {total} is no multiple of pack.sequence_length = {length}: "
                 f"set train.global_batch_tokens = {nearest}"
             )
         return self
+
+    @property
+    def sequences_a_step(self) -> int:
+        """Sequences of an optimiser step."""
+        return self.train.global_batch_tokens // self.pack.sequence_length
+
+    @property
+    def micro_batches_a_step(self) -> int:
+        """Passes through the model that an optimiser step takes, on all ranks together; the last may be smaller."""
+        return -(-self.sequences_a_step // self.train.micro_batch_size)
 
     def to_toml(self) -> str:
         """The recipe with every value written out."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FOLDER = "checkpoints"
 KEPT = 2
 _STATE = "state.json"
+_LEAST_FILE_BYTES = 2**26
+_MOST_FILES = 64
 
 
 def save_checkpoint(run: Path, position: Position, tensors: Mapping[str, Tensor], ranks: Parallel) -> None:
@@ -47,7 +49,7 @@ def save_checkpoint(run: Path, position: Position, tensors: Mapping[str, Tensor]
         if ranks.is_main:
             partial.mkdir()
         ranks.barrier()
-        writer = HuggingFaceStorageWriter(str(partial), save_distributed=True)
+        writer = HuggingFaceStorageWriter(str(partial), _files(tensors), save_distributed=True)
         with _quiet():
             save(dict(tensors), storage_writer=writer, no_dist=ranks.size == 1)
         own = sorted(partial.iterdir())[ranks.rank :: ranks.size]
@@ -77,6 +79,19 @@ def load_checkpoint(run: Path, tensors: Mapping[str, Tensor], ranks: Parallel) -
 def checkpoints(run: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
     return sorted((run / FOLDER).glob("step-*"))
+
+
+def _files(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """Which file each tensor goes to: a file is made in memory before it is written, so that one for all takes too much."""
+    limit = max(_LEAST_FILE_BYTES, sum(tensor.nbytes for tensor in tensors.values()) // _MOST_FILES)
+    files: dict[str, int] = {}
+    number, room = 0, 0
+    for name, tensor in tensors.items():
+        if tensor.nbytes > room:
+            number, room = number + 1, limit
+        files[name] = number
+        room -= tensor.nbytes
+    return files
 
 
 def _newest(run: Path) -> tuple[Path, dict[str, Any]]:

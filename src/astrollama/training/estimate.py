@@ -132,7 +132,7 @@ def seconds_a_step(
     Micro-batches that do not divide among the devices leave some of them idle in the last round. The traffic is a
     lower bound: each pass of a micro-batch reads the weights once, and AdamW reads 16 bytes and writes 12 a parameter.
     """
-    micro_batches = recipe.train.global_batch_tokens // (recipe.train.micro_batch_size * recipe.pack.sequence_length)
+    micro_batches = recipe.micro_batches_a_step
     rounds = -(-micro_batches // num_devices)
     passes = 3 if recipe.train.activation_checkpointing else 2
     work = flops * rounds / micro_batches / (hardware.rates[recipe.train.precision].value * utilisation)
@@ -200,7 +200,7 @@ def _activation_bytes(config: Any, recipe: Recipe, kind: str) -> float:
     # attention goes document by document on a CPU, and its outputs are put together in a tensor of their own
     block += size * heads * (kind == "cpu" and "o_proj" in trained)
     block += 0 if full else size * recipe.lora.rank * len(trained)
-    tokens = recipe.train.micro_batch_size * recipe.pack.sequence_length
+    tokens = min(recipe.train.micro_batch_size, recipe.sequences_a_step) * recipe.pack.sequence_length
     kept = layers * width * FLOAT32 + block if recipe.train.activation_checkpointing else layers * block
     gradients = 3 * inner * size + 2 * width * FLOAT32
     return float(tokens * (kept + gradients))

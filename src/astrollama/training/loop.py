@@ -50,9 +50,7 @@ def fit(prepared: Prepared, trainable: Trainable, out: Path, ranks: Parallel, *,
         state.go_on_at(load_checkpoint(out, state.tensors(), ranks))
         say(f"going on after step {state.position.step} ({state.position.num_tokens:,} tokens)")
     position = state.position
-    schedule = Schedule(
-        mixture, Budget.parse(recipe.train.budget), recipe.train.global_batch_tokens // recipe.pack.sequence_length
-    )
+    schedule = Schedule(mixture, Budget.parse(recipe.train.budget), recipe.sequences_a_step)
     validation = Validation.of(prepared.validation, recipe, ranks) if prepared.validation is not None else None
     meter = _Meter(prepared, ranks)
     save = partial(save_checkpoint, out, tensors=state.tensors(), ranks=ranks)
