@@ -68,7 +68,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5, help="optimiser steps of each system a round, three at least")
     parser.add_argument("--sequence-length", type=int, default=512)
     parser.add_argument("--micro-batch-size", type=int, default=2, help="rows a forward pass, but for hf-padded")
-    parser.add_argument("--rows-padded", type=int, default=4, help="abstracts a batch of hf-padded")
+    parser.add_argument("--rows-padded", type=int, default=8, help="abstracts a batch of hf-padded; 8: Trainer's own")
+    parser.add_argument("--tokens", type=Path, help="a directory of the pack stage; default: the sample, packed")
     parser.add_argument("--tokens-a-step", type=int, default=1024)
     parser.add_argument("--systems", nargs="+", choices=[*SYSTEMS, "litgpt"], default=[*SYSTEMS, "litgpt"])
     parser.add_argument("--profile", action="store_true")
@@ -103,13 +104,14 @@ def lay_out(options: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], 
     from astrollama.tokens.shards import TokenShards
 
     train = load_recipe(RECIPE, []).train
-    tokens = pack_sample(folder, MODEL)
+    tokens = options.tokens or pack_sample(folder, MODEL)
     shards = TokenShards.open(tokens)
     length = options.sequence_length
-    rows = Packer(shards, length, "packed", train.seed).sequences(0)
+    rows = Packer(shards, length, "packed", train.seed).sequences(0)[: options.steps * options.tokens_a_step]
     streams = [np.concatenate([shards.tokens(*piece) for piece in row]) for row in rows]
     np.save(folder / "blocks.npy", np.stack([stream for stream in streams if len(stream) == length + 1]))
     order = np.random.default_rng(train.seed).permutation(len(shards))
+    order = order[: options.steps * options.tokens_a_step]  # more than enough
     (folder / "documents.json").write_text(json.dumps([shards.tokens(index)[:length].tolist() for index in order]))
     settings = {
         "model": str(find_model(MODEL).path),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from astrollama import console
-from astrollama.console import duration, progress
+from astrollama.console import duration, progress, say
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
@@ -32,3 +32,10 @@ def test_lines_come_at_most_every_ten_seconds(
             now[0] += 1
             bar.update(1000 * count)
     assert capsys.readouterr().err == "reading  10,000\nreading  20,000\n"
+
+
+def test_of_several_ranks_the_first_speaks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for rank in ("1", "0"):
+        monkeypatch.setenv("RANK", rank)
+        say(f"rank {rank}")
+    assert capsys.readouterr().err == "rank 0\n"

@@ -38,7 +38,12 @@ def small_config(num_layers: int = 2, *, tied: bool = False) -> Any:
 
 
 def recipe(*settings: str) -> Recipe:
-    sizes = [f"pack.sequence_length={TOKENS}", f"train.global_batch_tokens={4 * TOKENS}", "lora.rank=4"]
+    sizes = [
+        "train.micro_batch_size=1",
+        f"pack.sequence_length={TOKENS}",
+        f"train.global_batch_tokens={4 * TOKENS}",
+        "lora.rank=4",
+    ]
     return load_recipe("smollm2-135m-cpu", [*sizes, *settings])
 
 

@@ -157,6 +157,23 @@ def test_the_loss_is_that_of_documents_alone(tokens: Path, tiny_model: Path, tmp
     assert losses(tmp_path / "run")[0] == pytest.approx(nll / count, rel=1e-5)
 
 
+def test_the_packed_loss_is_the_reference_implementations(tokens: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """The first step's loss on cut streams equals transformers' own loss on the same rows."""
+    from astrollama.tokens.packing import Packer
+    from astrollama.tokens.shards import TokenShards
+
+    settings = ["pack.attention=packed", "pack.sequence_length=128", "train.global_batch_tokens=512"]
+    recipe = tiny_recipe(tiny_model, *settings)
+    train(recipe, tokens, tmp_path / "run", resume=False)
+    model = load_model(str(tiny_model)).model
+    shards = TokenShards.open(tokens)
+    rows = Packer(shards, 128, "packed", recipe.train.seed).sequences(0)[:4]
+    rows_BT = torch.stack([torch.cat([torch.from_numpy(shards.tokens(*piece)) for piece in row]) for row in rows])
+    with torch.no_grad():
+        expected = model(rows_BT, labels=rows_BT).loss.item()
+    assert losses(tmp_path / "run")[0] == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_complete_run_is_not_trained_again(tokens: Path, tiny_model: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(tiny_model, 'train.budget="600 tokens"')
     first = train(recipe, tokens, tmp_path / "run", resume=False)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_TOKENS = 256
+CHUNK_TOKENS = 512
 GPU_CHUNK_TOKENS = 2048  # larger products for a larger machine
 
 
@@ -23,8 +23,9 @@ def summed_nll(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> Tensor:
     Args:
         hidden_ND: last hidden states, after the final norm.
         head_VD: the weight of the language-model head.
-        targets_N: int64, the token that follows each position.
+        targets_N: int64, the token that follows each position; one at least.
     """
+    assert len(targets_N)
     kind = hidden_ND.device.type
     if torch.is_autocast_enabled(kind):
         hidden_ND = hidden_ND.to(torch.get_autocast_dtype(kind))
@@ -46,7 +47,7 @@ class _ChunkedNll(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> Tensor:
         hidden_grad_ND = torch.empty_like(hidden_ND)
-        head_grad_VD = torch.zeros_like(head_VD) if ctx.needs_input_grad[1] else None
+        head_grad_VD = torch.empty_like(head_VD) if ctx.needs_input_grad[1] else None
         head_VD = head_VD.to(hidden_ND.dtype)
         total = hidden_ND.new_zeros((), dtype=torch.float32)
         for chunk in _chunks(targets_N):
@@ -59,7 +60,9 @@ class _ChunkedNll(torch.autograd.Function):
             grad_CV = grad_CV.to(hidden_ND.dtype)
             hidden_grad_ND[chunk] = grad_CV @ head_VD
             if head_grad_VD is not None and head_grad_VD.dtype == grad_CV.dtype:
-                head_grad_VD.addmm_(grad_CV.T, hidden_CD)
+                head_grad_VD.addmm_(grad_CV.T, hidden_CD, beta=0.0 if chunk.start == 0 else 1.0)
+            elif head_grad_VD is not None and chunk.start == 0:
+                head_grad_VD.copy_(grad_CV.T @ hidden_CD)
             elif head_grad_VD is not None:
                 head_grad_VD += grad_CV.T @ hidden_CD
         ctx.gradients = hidden_grad_ND, head_grad_VD

@@ -87,6 +87,8 @@ def fit(prepared: Prepared, trainable: Trainable, out: Path, ranks: Parallel, *,
             if position.seconds - saved_at > 60 * recipe.train.checkpoint_minutes and share < 1.0:
                 save(position)
                 saved_at = position.seconds
+        if validation and validation.has_stopped_improving(position):
+            say(f"stopping early: step {position.best_step} had the lowest validation loss, {position.best_nll:.4f}")
         # also at the end: a crash while the model is written then costs no step
         save(position)
         if is_stopped:

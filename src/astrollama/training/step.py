@@ -13,6 +13,7 @@ from torch import Tensor
 from astrollama.models.attention import Documents, attend_within_documents
 from astrollama.models.forward import hidden_states
 from astrollama.models.loss import summed_nll
+from astrollama.models.norm import use_lean_norms
 from astrollama.models.parallel import Parallel
 from astrollama.recipe import Recipe
 from astrollama.tokens.mixture import Mixture, Row
@@ -32,6 +33,8 @@ class NllModule(torch.nn.Module):
         self._precision = recipe.train.precision
         self._longest = recipe.pack.sequence_length
         attend_within_documents(model)
+        if ranks.device == "cpu":
+            use_lean_norms(model)
         if recipe.train.activation_checkpointing:
             model.activation_checkpointing_enable()
         if recipe.train.compile:
