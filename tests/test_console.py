@@ -35,6 +35,7 @@ def test_lines_come_at_most_every_ten_seconds(
 
 
 def test_of_several_ranks_the_first_speaks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     for rank in ("1", "0"):
         monkeypatch.setenv("RANK", rank)
         say(f"rank {rank}")

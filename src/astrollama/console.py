@@ -29,9 +29,14 @@ class Progress(Protocol):
         ...
 
 
+def speaks() -> bool:
+    """Whether this process tells what happens: of the ranks that torchrun started, the first speaks for all."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK") == "0"
+
+
 def say(text: str) -> None:
-    """Print one line for the person who watches; of the ranks that torchrun started, the first speaks for all."""
-    if os.environ.get("RANK", "0") == "0":
+    """Print one line for the person who watches."""
+    if speaks():
         print(text, file=sys.stderr, flush=True)
 
 

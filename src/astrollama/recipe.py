@@ -80,6 +80,11 @@ class Recipe(Section):
         """Passes through the model that an optimiser step takes, on all ranks together; the last may be smaller."""
         return -(-self.sequences_a_step // self.train.micro_batch_size)
 
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the weights with the lowest validation loss are kept."""
+        return bool(self.validation.every_steps and self.validation.patience)
+
     def to_toml(self) -> str:
         """The recipe with every value written out."""
         import tomli_w

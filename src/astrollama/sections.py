@@ -284,7 +284,7 @@ class TrainSection(Section):
         0.1, ge=0, lt=1, description="Share of the budget over which the rate rises linearly. 0.1: the paper's."
     )
     decay_fraction: float = Field(
-        0.2, gt=0, le=1, description="Share of the budget over which `wsd` lets the rate fall. 0.2: ours."
+        0.2, ge=0.001, le=1, description="Share of the budget over which `wsd` lets the rate fall. 0.2: ours."
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first decay. 0.9: the paper's.")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second decay. 0.95: the paper's.")

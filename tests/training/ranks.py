@@ -40,7 +40,7 @@ def _run(recipe: str, tokens: str, out: str, replay: str | None = None, stop_at:
     general = Path(replay) if replay else None
     try:
         train(load_recipe(recipe), Path(tokens), Path(out), resume=True, replay=general)
-    except InterruptedRunError:
+    except (InterruptedRunError, SystemExit):  # the first rank tells it, the others end
         assert stop_at is not None
     else:
         assert stop_at is None

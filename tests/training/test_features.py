@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -169,7 +171,9 @@ def test_a_complete_run_that_kept_its_checkpoint_goes_on(
 
 def test_a_complete_run_without_a_checkpoint_cannot_go_on(tokens: Path, tiny_model: Path, tmp_path: Path) -> None:
     train(tiny_recipe(tiny_model, 'train.budget="600 tokens"'), tokens, tmp_path / "run", resume=False)
-    with pytest.raises(RunError, match=r"complete after 600 tokens and kept no checkpoint: .* train\.keep_checkpoint"):
+    with pytest.raises(
+        RunError, match=r"complete after 600 tokens and has no checkpoint to go on from: .* train\.keep_checkpoint"
+    ):
         train(tiny_recipe(tiny_model, 'train.budget="900 tokens"'), tokens, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "manifest.json").is_file()
 
@@ -236,3 +240,53 @@ def test_a_step_record_says_what_is_to_be_seen(tokens: Path, tiny_model: Path, t
         assert record["tokens_per_second"] > 0
         assert record["grad_norm"] > 0
         assert record["num_replay_tokens"] == 0
+
+
+def test_a_longer_budget_leaves_a_complete_run_alone_whose_checkpoint_is_damaged(
+    tokens: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    kept = ["train.keep_checkpoint=true"]
+    train(tiny_recipe(tiny_model, 'train.budget="600 tokens"', *kept), tokens, tmp_path / "run", resume=False)
+    (folder,) = checkpoint.checkpoints(tmp_path / "run")
+    (folder / "state.json").write_text((folder / "state.json").read_text().replace('"step": ', '"step": 1'))
+    with pytest.raises(RunError, match="has no checkpoint to go on from"):
+        train(tiny_recipe(tiny_model, 'train.budget="900 tokens"'), tokens, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "manifest.json").is_file()
+    # the same command without the wish to keep it takes nothing away either
+    train(tiny_recipe(tiny_model, 'train.budget="600 tokens"'), tokens, tmp_path / "run", resume=False)
+    assert folder.is_dir()
+
+
+def test_a_full_disk_in_a_checkpoint_is_told_in_one_line(tokens: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(tiny_recipe(tiny_model).to_toml())
+    command = f"{sys.executable} -m astrollama.cli train {tmp_path}/recipe.toml --tokens {tokens} --out {tmp_path}/run"
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 400; exec {command}"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"error: the disk that holds {tmp_path / 'run'}" in done.stderr.splitlines()[-1]
+
+
+def test_a_validation_loss_without_an_exponential_is_no_end(
+    tokens: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop.Validation, "measure", lambda *_: 2_000.0)
+    recipe = tiny_recipe(tiny_model, "validation.every_steps=4", 'train.budget="600 tokens"')
+    train(recipe, tokens, tmp_path / "run", resume=False)
+    (record,) = [record for record in records_of(tmp_path / "run") if "validation_nll" in record]
+    assert record == {"step": 3, "validation_nll": 2000.0, "validation_perplexity": None}
+
+
+def test_replayed_documents_are_recorded_as_trained_on(
+    tokens: Path, general_tokens: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    import pyarrow.parquet as pq
+
+    recipe = tiny_recipe(tiny_model, "replay.share=0.2", 'train.budget="600 tokens"')
+    train(recipe, tokens, tmp_path / "run", resume=False, replay=general_tokens)
+    recorded, corpus, general = (
+        pq.read_table(path / "documents.parquet")["id"].to_pylist()
+        for path in (tmp_path / "run", tokens, general_tokens)
+    )
+    assert recorded == corpus + general

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 RECIPES = {
     "full": ["train.ema_decay=0.9", "replay.share=0.3", "validation.every_steps=4", "validation.patience=9"],
     "lora": ["train.method=lora", "lora.dropout=0.1", "train.peak_lr=1e-2", "train.activation_checkpointing=true"],
+    "bfloat16": ["train.precision=bfloat16"],
     # with one row a micro-batch the last step has fewer of them than there are ranks
     "epochs": ["train.micro_batch_size=1", 'train.budget="0.101 epochs"'],
 }
@@ -68,7 +69,10 @@ def launch(ranks: int, jobs: list[dict[str, Any]], home: Path) -> None:
 def test_ranks_have_the_losses_of_one_process(runs: dict[str, Path], losses: Losses, name: str, ranks: int) -> None:
     alone = losses(runs[f"{name}-1"])
     assert len(alone) > 5
-    assert losses(runs[f"{name}-{ranks}"]) == pytest.approx(alone, abs=1e-5)
+    several = losses(runs[f"{name}-{ranks}"])
+    assert several[:3] == pytest.approx(alone[:3], abs=2e-6)
+    # what the order of a sum changes in the last digit of a weight, rounding to bfloat16 makes larger
+    assert several == pytest.approx(alone, abs=5e-4 if name == "bfloat16" else 1e-5)
     for part in ("counts", "base"):
         manifests = [json.loads((runs[f"{name}-{n}"] / "manifest.json").read_text()) for n in (1, ranks)]
         assert manifests[1][part] == manifests[0][part]

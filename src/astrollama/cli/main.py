@@ -103,6 +103,9 @@ def _explain(error: BaseException) -> int:
     if _is_out_of_memory(error):
         _print_error("out of memory: lower train.micro_batch_size or pack.sequence_length, or close other programs")
         return 1
+    if "Connection closed by peer" in str(error) or type(error).__name__ == "DistBackendError":
+        _print_error("another process of this run has ended: see its message")
+        return 1
     if isinstance(error, Exception):
         _print_error(_unexpected(error))
         return 1

@@ -23,11 +23,14 @@ def pack(
 
     Example: astrollama pack corpus --model smollm2-135m --out tokens
     """
+    from astrollama.errors import ModelError
     from astrollama.models.load import load_tokenizer
     from astrollama.models.registry import find_model
     from astrollama.tokens.shards import pack_corpus
 
     found = find_model(model)
+    if found.kind == "adapter":
+        raise ModelError(f"{found.name} is an adapter", "name its base, whose tokenizer it has")
     manifest = pack_corpus(corpus, load_tokenizer(found.path), found.name, out)
     counts = manifest["counts"]
     if json:

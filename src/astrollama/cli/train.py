@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from astrollama.cli.options import JsonOption, OutOption, SetOption, print_json
+from astrollama.console import speaks
 
 
 def train(
@@ -47,18 +47,18 @@ def train(
     if dry_run:
         from astrollama.training.plan import describe_plan, make_plan
 
-        plan = make_plan(loaded, tokens, out, replay)
-        if json:
+        plan = make_plan(loaded, tokens, out, replay, resume=resume)
+        if speaks() and json:
             print_json(plan)
-        else:
+        elif speaks():
             typer.echo(describe_plan(plan))
         return
 
     from astrollama.training.run import train as run_training
 
     manifest = run_training(loaded, tokens, out, resume=resume, replay=replay)
-    if os.environ.get("RANK", "0") != "0":
-        return  # of the ranks that torchrun started, the first speaks for all
+    if not speaks():
+        return
     summary = {
         **manifest["counts"],
         "seconds": manifest["train_seconds"],

@@ -74,7 +74,7 @@ def merge(model: str, out: Path, base: str | None, alpha: float) -> dict[str, An
     if not 0 <= alpha <= 1:
         raise UserInputError(f"alpha = {alpha:g} lies outside 0 to 1", "give 0 for the base, 1 for the trained model")
     found = find_model(model)
-    refuse_inside(out, [Path(found.name)])
+    refuse_inside(out, [Path(found.name), *([] if base is None else [Path(base)])])
     source = _adapter(found, base, alpha) if found.kind == "adapter" else _whole_model(found, base, alpha)
     identity = {"model": source.model["digest"], "base": source.base["digest"], "alpha": alpha}
     with stage_directory(out, MERGE_STAGE, identity, disposable=[WEIGHTS, INDEX]) as stage:
@@ -83,7 +83,7 @@ def merge(model: str, out: Path, base: str | None, alpha: float) -> dict[str, An
             return read_manifest(out, MERGE_STAGE)
         _save(source, out / WEIGHTS)
         files = [str(path.relative_to(out)) for path in sorted((out / WEIGHTS).iterdir())]
-        if _run_manifest(found):  # so that no evaluation takes its documents for held-out ones
+        if (Path(found.name) / INDEX).is_file():  # so that no evaluation takes its documents for held-out ones
             copy_file(Path(found.name) / INDEX, out / INDEX)
             files.append(INDEX)
         return stage.finish(
@@ -208,10 +208,10 @@ def _base_of(found: ModelFolder, base: str | None) -> tuple[ModelFolder, str]:
 
 
 def _run_manifest(found: ModelFolder) -> dict[str, Any]:
-    """The manifest of the run that a model is; empty where it is none."""
+    """The manifest of the run or the merge that a model is; empty where it is neither."""
     path = Path(found.name) / MANIFEST
     manifest = read_json(path) if path.is_absolute() and path.is_file() else {}
-    return manifest if manifest.get("stage") == TRAIN_STAGE else {}
+    return manifest if manifest.get("stage") in (TRAIN_STAGE, MERGE_STAGE) else {}
 
 
 def _settings(folder: Path) -> tuple[Any, Any]:

@@ -18,12 +18,12 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from astrollama.errors import AstroLlamaError
+from astrollama.errors import UserInputError
 
 T = TypeVar("T")
 
-# An hour: rank 0 may hash tens of gigabytes while the others wait.
-_TIMEOUT = timedelta(hours=1)
+# Rank 0 may fetch and hash tens of gigabytes while the others wait.
+_TIMEOUT = timedelta(hours=3)
 
 
 @dataclass(frozen=True)
@@ -32,35 +32,36 @@ class Parallel:
 
     Attributes:
         device: where this rank's tensors are: `cpu`, `cuda` or `cuda:1`.
+        local_rank: its number among the ranks of its machine.
     """
 
     rank: int
     size: int
     device: str
+    local_rank: int = 0
 
     @property
     def is_main(self) -> bool:
         """Whether this rank writes and speaks for all."""
         return self.rank == 0
 
-    def shard(self, module: torch.nn.Module, layers: Iterator[torch.nn.Module], precision: str) -> None:
+    def shard(self, module: torch.nn.Module, layers: Iterator[torch.nn.Module]) -> None:
         """Divide a module's parameters among the ranks, layer by layer; what is in no layer stays whole in use.
+
+        They are gathered in float32, and autocast makes of them what it makes on one rank, so that the numbers are the same.
 
         Args:
             module: its forward pass must be all that touches the parameters.
-            precision: of the matrix products; the slices stay in float32, and gradients are added in float32.
         """
         if self.size == 1:
             return
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+        from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh(self.device.split(":")[0], (self.size,))
-        products = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        policy = MixedPrecisionPolicy(param_dtype=products, reduce_dtype=torch.float32)
         for layer in layers:
-            fully_shard(layer, mesh=mesh, mp_policy=policy)
-        fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+            fully_shard(layer, mesh=mesh)
+        fully_shard(module, mesh=mesh, reshard_after_forward=False)
 
     def forget_gathered(self, module: Any) -> None:
         """Drop what a forward pass without a backward pass has gathered, which would outlive a change of the slices."""
@@ -107,9 +108,9 @@ class Parallel:
         if self.is_main:
             try:
                 result = function()
-            except AstroLlamaError as error:
+            except Exception as error:  # noqa: BLE001 — raised below, once the others know
                 failure = error
-        code = self.share(None if failure is None else failure.exit_code)
+        code = self.share(None if failure is None else getattr(failure, "exit_code", 1))
         if failure is not None:
             raise failure
         if code is not None:
@@ -117,9 +118,14 @@ class Parallel:
         return result
 
     def in_turn(self, function: Callable[[], T]) -> T:
-        """Call `function` on rank 0 first, which may fetch what the others then find, and after it on these."""
+        """Call `function` on rank 0, then on the first rank of each other machine, which may fetch what the rest finds."""
         result = self.first(function)
-        return function() if result is None else result
+        for is_mine in (self.local_rank == 0, self.local_rank != 0):
+            if is_mine and not self.is_main:
+                result = function()
+            self.barrier()
+        assert result is not None
+        return result
 
     def whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Plain tensors on the CPU, made of all ranks' slices; on the other ranks than 0 there are none."""
@@ -147,14 +153,20 @@ def parallel(device: str) -> Iterator[Parallel]:
     if size == 1:
         yield Parallel(0, 1, device)
         return
+    local_rank = int(os.environ["LOCAL_RANK"])
     if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        if local_rank >= torch.cuda.device_count():
+            raise UserInputError(
+                f"torchrun started more processes than there are GPUs, {torch.cuda.device_count()}",
+                "lower --nproc-per-node",
+            )
+        device = f"cuda:{local_rank}"
         torch.cuda.set_device(device)
     joined_before = dist.is_initialized()  # a process joins once, however many runs it makes
     if not joined_before:
         dist.init_process_group("gloo" if device == "cpu" else "cuda:nccl,cpu:gloo", timeout=_TIMEOUT)
     try:
-        yield Parallel(dist.get_rank(), size, device)
+        yield Parallel(dist.get_rank(), size, device, local_rank)
     finally:
         if not joined_before:
             dist.destroy_process_group()

@@ -20,7 +20,7 @@ from astrollama.corpus.store import STAGE_NAME as CORPUS_STAGE
 from astrollama.corpus.store import read_documents
 from astrollama.errors import RunError
 from astrollama.records import Document
-from astrollama.runs import StageDirectory, atomic_path, read_manifest, stage_directory, verify_files
+from astrollama.runs import StageDirectory, atomic_path, read_manifest, refuse_inside, stage_directory, verify_files
 from astrollama.tokens.shard_writer import ShardWriter
 from astrollama.tokens.tokenizer import DocumentTokenizer
 
@@ -47,6 +47,7 @@ def pack_corpus(corpus: Path, tokenizer: DocumentTokenizer, model_name: str, out
     Raises:
         RunError: `corpus` is no complete corpus, or `out` holds something else.
     """
+    refuse_inside(out, [corpus])
     manifest = read_manifest(corpus, CORPUS_STAGE)
     # the first corpora were made without a validation split
     names = [name for name in map(_documents_of, get_args(Part)) if name in manifest["files"]]

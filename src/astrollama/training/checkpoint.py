@@ -5,6 +5,8 @@ Each rank writes its slices with torch.distributed.checkpoint, which puts them t
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 FOLDER = "checkpoints"
 KEPT = 2
 _STATE = "state.json"
+_DIGEST = "sha256"
 _LEAST_FILE_BYTES = 2**26
 _MOST_FILES = 64
 
@@ -50,13 +53,14 @@ def save_checkpoint(run: Path, position: Position, tensors: Mapping[str, Tensor]
             partial.mkdir()
         ranks.barrier()
         writer = HuggingFaceStorageWriter(str(partial), _files(tensors), save_distributed=True)
-        with _quiet():
+        with _plain_failures():
             save(dict(tensors), storage_writer=writer, no_dist=ranks.size == 1)
         own = sorted(partial.iterdir())[ranks.rank :: ranks.size]
         hashes = {file.name: sha256_file(file) for file in own}
         hashes = {name: value for part in ranks.gather(hashes) for name, value in sorted(part.items())}
         if ranks.is_main:
-            write_json(partial / _STATE, {"position": asdict(position), "ranks": ranks.size, "files": hashes})
+            state = {"position": asdict(position), "files": hashes}
+            write_json(partial / _STATE, state | {_DIGEST: _digest(state)})
     ranks.barrier()
 
 
@@ -69,11 +73,13 @@ def load_checkpoint(run: Path, tensors: Mapping[str, Tensor], ranks: Parallel) -
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load
 
-    folder, position = ranks.share(ranks.first(lambda: _newest(run))) or (Path(), {})
+    newest = ranks.share(ranks.first(lambda: newest_checkpoint(run)))
+    assert newest is not None
+    folder, position = newest
     reader = HuggingFaceStorageReader(str(folder))
-    with _quiet():
+    with _plain_failures():
         load(dict(tensors), storage_reader=reader, no_dist=ranks.size == 1)
-    return Position(**position)
+    return position
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -94,8 +100,12 @@ def _files(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     return files
 
 
-def _newest(run: Path) -> tuple[Path, dict[str, Any]]:
-    """The newest undamaged checkpoint and its position; those after it, and what was half written, are removed."""
+def newest_checkpoint(run: Path) -> tuple[Path, Position]:
+    """The newest undamaged checkpoint and its position; those after it, and what was half written, are removed.
+
+    Raises:
+        TrainingError: there is none.
+    """
     for partial in (run / FOLDER).glob(f"{TEMPORARY_PREFIX}*"):
         _remove(partial)
     damaged = []
@@ -108,24 +118,36 @@ def _newest(run: Path) -> tuple[Path, dict[str, Any]]:
             continue
         for other in damaged:
             _remove(other)  # else it would count among those kept
-        return folder, state["position"]
+        return folder, Position(**state["position"])
     raise TrainingError(f"{run} has no checkpoint that can be read", "delete that directory and start again")
 
 
 def _verified_state(folder: Path) -> dict[str, Any]:
     state = read_json(folder / _STATE)
+    if state.pop(_DIGEST, "") != _digest(state):
+        raise TrainingError(f"the checkpoint {folder} is damaged ({_STATE})", "an older one may be whole")
     for name, expected in state["files"].items():
         if not (folder / name).is_file() or sha256_file(folder / name) != expected:
             raise TrainingError(f"the checkpoint {folder} is damaged ({name})", "an older one may be whole")
     return state
 
 
+def _digest(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """One process alone is what `no_dist` says; torch warns of it all the same."""
+def _plain_failures() -> Iterator[None]:
+    """Raise what failed itself, not torch's report of it; torch also warns of one process alone, which `no_dist` says."""
+    from torch.distributed.checkpoint.api import CheckpointException
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        try:
+            yield
+        except CheckpointException as report:
+            failures = [failure for failure, _ in report.failures.values()]
+            raise next((f for f in failures if isinstance(f, KeyboardInterrupt)), failures[0]) from None
 
 
 def _remove(folder: Path) -> None:

@@ -104,7 +104,7 @@ def memory_by_part(config: Any, recipe: Recipe, kind: str, num_ranks: int) -> di
         "gradients": FLOAT32 * trained / num_ranks,
         "moments": 2 * FLOAT32 * trained / num_ranks,
         "average": FLOAT32 * trained / num_ranks if recipe.train.ema_decay else 0,
-        "best": FLOAT32 * trained / num_ranks if recipe.validation.patience else 0,
+        "best": FLOAT32 * trained / num_ranks if recipe.keeps_best else 0,
         "copies": _copy_bytes(config, recipe, num_ranks),
         "activations": _activation_bytes(config, recipe, kind),
         "loss": _loss_bytes(config, recipe, kind),
@@ -115,7 +115,7 @@ def memory_by_part(config: Any, recipe: Recipe, kind: str, num_ranks: int) -> di
 
 def disk_bytes(config: Any, recipe: Recipe) -> int:
     """Bytes that a run needs on disk at most: the checkpoints that are kept, and the model."""
-    copies = 3 + bool(recipe.train.ema_decay) + bool(recipe.validation.patience)
+    copies = 3 + bool(recipe.train.ema_decay) + recipe.keeps_best
     return FLOAT32 * trained_parameters(config, recipe) * (copies * checkpoint.KEPT + 1)
 
 
@@ -170,7 +170,7 @@ def _copy_bytes(config: Any, recipe: Recipe, num_ranks: int) -> float:
         # a block, the next one on its way, and embeddings, norm and head, which stay until the step ends
         rest = count_parameters(config) - config.num_hidden_layers * block
         gradients = FLOAT32 * (block + rest) if recipe.train.method == "full" else 0
-        return float(size * (2 * block + rest) + gradients)
+        return float(FLOAT32 * (2 * block + rest) + (size * block if size < FLOAT32 else 0) + gradients)
     if size == FLOAT32:
         return 0
     # autocast keeps its casts of trained weights; those of frozen ones live as long as the backward pass needs them

@@ -7,44 +7,61 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from astrollama.errors import RunError
+from astrollama.errors import RunError, TrainingError
 from astrollama.models.registry import TRAIN_STAGE
 from astrollama.runs import MANIFEST, STAGE, locked, read_json, write_json
 from astrollama.sections import Budget
 from astrollama.training import checkpoint
 
 
+def extends(out: Path, identity: Mapping[str, Any]) -> bool:
+    """Whether nothing but a longer budget sets `identity` apart from the run in `out`."""
+    record = _record(out)
+    if record is None:
+        return False
+    found = read_json(record)
+    return found.get("stage") == TRAIN_STAGE and _differs_in_length_alone(found.get("identity", {}), identity)
+
+
 def extend_budget(out: Path, identity: Mapping[str, Any]) -> None:
-    """Make the run in `out` one of `identity`, if nothing but a longer budget sets the two apart.
+    """Make the run in `out` one of `identity`, if that extends it.
 
     The schedule then spans the new budget from where the run stands. Whatever else differs is left for
     `stage_directory` to refuse.
 
     Raises:
-        RunError: the run is complete and kept no checkpoint to go on from.
+        RunError: the run is complete and has no whole checkpoint to go on from, or was stopped by validation.
     """
-    record = next((out / name for name in (MANIFEST, STAGE) if (out / name).is_file()), None)
-    if record is None:
+    record = _record(out)
+    if record is None or not extends(out, identity):
         return
-    found = read_json(record)
-    wanted = json.loads(json.dumps(identity))
-    if found.get("stage") != TRAIN_STAGE or not _differs_in_length_alone(found["identity"], wanted):
-        return
-    if not checkpoint.checkpoints(out):
-        if record.name == STAGE:
-            return
-        raise RunError(
-            f"{out} is complete after {found['identity']['train']['budget']} and kept no checkpoint",
-            "choose another --out; a run with train.keep_checkpoint = true can be gone on with",
-        )
+    found = read_json(record)["identity"]
+    if record.name == MANIFEST:
+        try:
+            _, position = checkpoint.newest_checkpoint(out)
+        except TrainingError:
+            raise RunError(
+                f"{out} is complete after {found['train']['budget']} and has no checkpoint to go on from",
+                "choose another --out; a run with train.keep_checkpoint = true can be gone on with",
+            ) from None
+        if 0 < found["validation"]["patience"] <= position.num_validations_since_best:
+            raise RunError(
+                f"{out} was stopped by validation after step {position.step}, not by its budget",
+                "choose another --out, with a higher validation.patience",
+            )
     with locked(out):
-        write_json(out / STAGE, {"stage": TRAIN_STAGE, "identity": wanted})
+        write_json(out / STAGE, {"stage": TRAIN_STAGE, "identity": dict(identity)})
         (out / MANIFEST).unlink(missing_ok=True)
 
 
-def _differs_in_length_alone(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def _record(out: Path) -> Path | None:
+    return next((out / name for name in (MANIFEST, STAGE) if (out / name).is_file()), None)
+
+
+def _differs_in_length_alone(found: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    wanted = json.loads(json.dumps(identity))
     if "train" not in found:
         return False
-    before, now = (Budget.parse(identity["train"]["budget"]) for identity in (found, wanted))
-    same = found | {"train": found["train"] | {"budget": ""}} == wanted | {"train": wanted["train"] | {"budget": ""}}
+    before, now = (Budget.parse(one["train"]["budget"]) for one in (found, wanted))
+    same = {**found, "train": found["train"] | {"budget": ""}} == wanted | {"train": wanted["train"] | {"budget": ""}}
     return same and before.unit == now.unit and before.amount < now.amount

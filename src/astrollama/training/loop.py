@@ -18,7 +18,7 @@ from astrollama.models.parallel import Parallel
 from astrollama.sections import Budget
 from astrollama.tokens.mixture import Row
 from astrollama.training.checkpoint import load_checkpoint, save_checkpoint
-from astrollama.training.estimate import flops_a_token
+from astrollama.training.estimate import flops_a_token, mean_context
 from astrollama.training.hardware import matrix_product_rate
 from astrollama.training.interrupt import catch_interruptions
 from astrollama.training.metrics import last_losses, metrics_log, peak_memory_bytes
@@ -30,6 +30,7 @@ from astrollama.training.step import NllModule, accumulate_gradients, clip_gradi
 from astrollama.training.validation import Validation
 
 _DOCUMENTS_NAMED = 5
+_MOST_NLL = 700.0  # beyond it the exponential is no float
 
 
 def fit(prepared: Prepared, trainable: Trainable, out: Path, ranks: Parallel, *, resume: bool) -> State:
@@ -62,35 +63,36 @@ def fit(prepared: Prepared, trainable: Trainable, out: Path, ranks: Parallel, *,
         catch_interruptions() as interruption,
     ):
         clock = _Clock(position.seconds)
-        saved_at, is_stopped = position.seconds, False
+        saved_at, saved_step, is_stopped = position.seconds, position.step, False
         share = schedule.progress(position)
         while share < 1.0 and not is_stopped and not (validation and validation.has_stopped_improving(position)):
-            before = replace(position)
+            before, began = replace(position), clock.seconds()
             rows = schedule.next_rows(position)
             lr = learning_rate(share, recipe.train)
             nll, num_tokens = accumulate_gradients(module, mixture, rows, before.step, recipe, ranks)
             loss = nll / num_tokens
             grad_norm = clip_gradients(list(state.parameters.values()), recipe.train.max_grad_norm)
             if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-                if before.step:
+                if before.step > saved_step:
                     save(before)
                 raise _not_finite(loss, grad_norm, before.step + 1, mixture.document_ids(rows))
             state.step(lr, recipe.train.ema_decay)
 
             position.seconds, stop = ranks.max(clock.seconds(), float(interruption.requested))
             share, is_stopped = schedule.progress(position), bool(stop)
-            write(meter.record(position, loss, lr, grad_norm, rows, position.seconds - before.seconds))
+            write(meter.record(position, loss, lr, grad_norm, rows, clock.seconds() - began))
             watch(loss, position.step, rows)
             _show(bar, share, loss, position)
             if validation and validation.is_due(position.step, is_last=share >= 1.0):
                 write(_validation_record(position.step, validation.measure(module, state)))
             if position.seconds - saved_at > 60 * recipe.train.checkpoint_minutes and share < 1.0:
                 save(position)
-                saved_at = position.seconds
+                saved_at, saved_step = position.seconds, position.step
         if validation and validation.has_stopped_improving(position):
             say(f"stopping early: step {position.best_step} had the lowest validation loss, {position.best_nll:.4f}")
         # also at the end: a crash while the model is written then costs no step
-        save(position)
+        if position.step > saved_step:
+            save(position)
         if is_stopped:
             raise KeyboardInterrupt
     return state
@@ -122,7 +124,7 @@ class _Meter:
         """
         recipe = self._prepared.recipe
         lengths = self._prepared.mixture.lengths(rows)
-        context = sum(length * (length + 1) / 2 for length in lengths) / sum(lengths)
+        context = mean_context(lengths, recipe.pack.sequence_length, "document")  # no part is longer than a sequence
         flops = flops_a_token(self._prepared.base.model.config, recipe, context).model * sum(lengths)
         return {
             "step": position.step,
@@ -163,10 +165,10 @@ def _observers(
 
 
 def _not_finite(loss: float, grad_norm: float, step: int, documents: Sequence[str]) -> TrainingError:
+    kept = "the state before it is kept" if step > 1 else "nothing was kept"
     return TrainingError(
-        f"loss {loss} and gradient norm {grad_norm} at step {step} (documents {_named(documents)})",
-        "nothing of this step was kept, the state before it is: look at these documents, or lower train.peak_lr "
-        "in a run of its own (another --out)",
+        f"loss {loss} and gradient norm {grad_norm} at step {step} (documents {_named(documents)}), {kept}",
+        "look at these documents, or lower train.peak_lr in a run of its own (another --out)",
     )
 
 
@@ -176,8 +178,10 @@ def _named(documents: Sequence[str]) -> str:
 
 
 def _validation_record(step: int, nll: float) -> dict[str, Any]:
-    say(f"step {step}: validation loss {nll:.4f}, perplexity {math.exp(nll):.2f}")
-    return {"step": step, "validation_nll": round(nll, 6), "validation_perplexity": round(math.exp(nll), 4)}
+    perplexity = math.exp(nll) if nll < _MOST_NLL else math.inf
+    say(f"step {step}: validation loss {nll:.4f}, perplexity {perplexity:.2f}")
+    told = {"validation_nll": round(nll, 6), "validation_perplexity": round(perplexity, 4)}
+    return {"step": step, **{key: value if math.isfinite(value) else None for key, value in told.items()}}
 
 
 def _show(bar: Progress, share: float, loss: float, position: Position) -> None:

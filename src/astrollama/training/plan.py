@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from astrollama.console import duration
-from astrollama.errors import RunError, UserInputError
+from astrollama.errors import UserInputError
 from astrollama.models.architectures import count_parameters, find_config
 from astrollama.models.load import resolve_device
 from astrollama.models.registry import TRAIN_STAGE
@@ -15,9 +16,10 @@ from astrollama.recipe import Recipe
 from astrollama.runs import stage_state
 from astrollama.sections import Budget
 from astrollama.tokens.packing import Packer
-from astrollama.tokens.shards import TokenShards
 from astrollama.training import checkpoint, estimate
+from astrollama.training.extend import extends
 from astrollama.training.hardware import THIS_MACHINE, Hardware, find_hardware
+from astrollama.training.prepare import open_tokens, prepare, require_context
 
 # The paper's median, recalled, and what best fit reaches with abstracts: what is assumed where no tokens are given.
 TOKENS_A_DOCUMENT = 291
@@ -26,6 +28,7 @@ _STATES = {
     "new": "a new run",
     "unfinished": "an unfinished run, which --resume goes on with",
     "complete": "this run, complete",
+    "shorter": "this run with a shorter budget, which --resume goes on with",
 }
 GIB = 2**30
 
@@ -77,7 +80,7 @@ def read_data(recipe: Recipe, tokens: Path, replay: Path | None = None) -> Data:
     Raises:
         RunError: a directory is none, is damaged, or is empty.
     """
-    shards = _open(tokens)
+    shards = open_tokens(tokens)
     pack = recipe.pack
     lengths = [int(length) - 1 for length in shards.lengths_N]
     num_tokens = sum(lengths) if pack.attention == "document" else int(shards.lengths_N.sum()) - 1
@@ -87,7 +90,7 @@ def read_data(recipe: Recipe, tokens: Path, replay: Path | None = None) -> Data:
         num_tokens=num_tokens,
         fill=num_tokens / (len(sequences) * pack.sequence_length),
         context=estimate.mean_context(lengths, pack.sequence_length, pack.attention),
-        num_replay_tokens=0 if replay is None else int(_open(replay).lengths_N.sum()),
+        num_replay_tokens=0 if replay is None else int(open_tokens(replay).lengths_N.sum()),
         assumed=False,
     )
 
@@ -99,7 +102,9 @@ def assume_data(recipe: Recipe, num_tokens: int = 0, tokens_a_document: int = TO
     return Data(num_tokens // tokens_a_document, num_tokens, _FILL[pack.attention], context, 0, assumed=True)
 
 
-def make_plan(recipe: Recipe, tokens: Path, out: Path, replay: Path | None = None) -> dict[str, Any]:
+def make_plan(
+    recipe: Recipe, tokens: Path, out: Path, replay: Path | None = None, *, resume: bool = False
+) -> dict[str, Any]:
     """Check a recipe against its tokens and its base as a run would, and estimate the run on this machine.
 
     Returns:
@@ -109,10 +114,10 @@ def make_plan(recipe: Recipe, tokens: Path, out: Path, replay: Path | None = Non
         AstroLlamaError: as `prepare` and `plan_run`.
         RunError: `out` holds something else.
     """
-    from astrollama.training.prepare import prepare
-
     prepared = prepare(recipe, tokens, replay)
-    state = stage_state(out, TRAIN_STAGE, prepared.identity(), checkpoint.FOLDER)
+    identity = prepared.identity()
+    is_longer = resume and extends(out, identity)
+    state = "shorter" if is_longer else stage_state(out, TRAIN_STAGE, identity, checkpoint.FOLDER)
     plan = plan_run(prepared.recipe, read_data(prepared.recipe, tokens, replay))
     return {"out": str(out), "state": state, **plan}
 
@@ -131,6 +136,7 @@ def plan_run(recipe: Recipe, data: Data, machines: Machines = THIS) -> dict[str,
         UserInputError: there is no such hardware, or a budget in epochs of unknown length.
     """
     config = find_config(recipe.model.base)
+    require_context(recipe, config)
     device = resolve_device(recipe.train.device) if machines.hardware == THIS_MACHINE else "cuda"
     hardware = find_hardware(machines.hardware, device, recipe.train.precision)
     utilisation = machines.utilisation or estimate.expected_utilisation(hardware.kind, recipe.train.method)
@@ -205,20 +211,13 @@ def _num_steps(recipe: Recipe, data: Data, tokens_a_step: float, seconds_a_step:
     if budget.unit == "minutes":
         return max(1, int(60 * budget.amount / seconds_a_step))
     if budget.unit == "tokens":
-        return max(1, round(budget.amount / tokens_a_step))
+        return math.ceil(budget.amount / tokens_a_step)
     if not data.num_tokens:
         raise UserInputError(
             f"how long {recipe.train.budget!r} are is not known without tokens",
             "give --tokens DIR, or --num-tokens N for an epoch of N tokens",
         )
-    return max(1, round(budget.amount * data.num_tokens / (1 - recipe.replay.share) / tokens_a_step))
-
-
-def _open(tokens: Path) -> TokenShards:
-    shards = TokenShards.open(tokens)
-    if len(shards) == 0:
-        raise RunError(f"{tokens} holds no documents", "pack a corpus that has training documents")
-    return shards
+    return math.ceil(budget.amount * data.num_tokens / (1 - recipe.replay.share) / tokens_a_step)
 
 
 def _described(hardware: Hardware, recipe: Recipe, num_devices: int, utilisation: float) -> dict[str, Any]:

@@ -83,8 +83,10 @@ def prepare(recipe: Recipe, tokens: Path, replay: Path | None = None, device: st
             "give its tokens with --replay, or set replay.share = 0",
         )
     _warn_of_settings_without_effect(recipe, replay)
-    shards = _open(tokens)
-    general = _open(replay) if replay is not None and recipe.replay.share else None
+    if replay is not None and replay.resolve() == tokens.resolve():
+        warn(f"--replay is {replay}, the corpus itself")
+    shards = open_tokens(tokens)
+    general = open_tokens(replay) if replay is not None and recipe.replay.share else None
     validation = None
     if recipe.validation.every_steps:
         validation = TokenShards.open(tokens, "validation")
@@ -97,16 +99,24 @@ def prepare(recipe: Recipe, tokens: Path, replay: Path | None = None, device: st
     for path, packed in ((tokens, shards), (replay, general)):
         if packed is not None:
             _require_same_tokenizer(path, packed, base)
-    config, length = base.model.config, recipe.pack.sequence_length
-    context = config.max_position_embeddings
+    require_context(recipe, base.model.config)
+    if base.model.config.attention_dropout:
+        warn(f"{base.name} asks for dropout in its attention, which has none here")
+    return Prepared(recipe, shards, general, validation, base)
+
+
+def require_context(recipe: Recipe, config: Any) -> None:
+    """Refuse sequences that are longer than the base's context.
+
+    Raises:
+        RecipeError: they are.
+    """
+    length, context = recipe.pack.sequence_length, config.max_position_embeddings
     if length > context:
         raise RecipeError(
-            f"pack.sequence_length = {length} is longer than the context of {base.name}, {context}",
+            f"pack.sequence_length = {length} is longer than the context of {recipe.model.base}, {context}",
             f"set pack.sequence_length = {context} or less",
         )
-    if config.attention_dropout:
-        warn(f"{base.name} asks for dropout {config.attention_dropout} in its attention, which has none here")
-    return Prepared(recipe, shards, general, validation, base)
 
 
 def require_space(out: Path, recipe: Recipe, model: Any) -> None:
@@ -124,7 +134,12 @@ def require_space(out: Path, recipe: Recipe, model: Any) -> None:
         )
 
 
-def _open(tokens: Path) -> TokenShards:
+def open_tokens(tokens: Path) -> TokenShards:
+    """The training documents of a directory of the pack stage.
+
+    Raises:
+        RunError: there is no such directory, it is damaged, or it is empty.
+    """
     shards = TokenShards.open(tokens)
     if len(shards) == 0:
         raise RunError(f"{tokens} holds no documents", "pack a corpus that has training documents")
@@ -150,6 +165,8 @@ def _warn_of_settings_without_effect(recipe: Recipe, replay: Path | None) -> Non
         _warn_of_changes("train", train, TrainSection(), "train.warmup_fraction = 0", "start_lr_ratio")
     if not recipe.validation.every_steps:
         _warn_of_changes("validation", recipe.validation, ValidationSection(), "validation.every_steps = 0")
+    elif train.decay_fraction > 1 - train.warmup_fraction:
+        warn(f"train.decay_fraction = {train.decay_fraction} begins within the warm-up: what lies there has no effect")
     if replay is not None and not recipe.replay.share:
         warn("--replay has no effect with replay.share = 0")
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from astrollama.console import say
-from astrollama.errors import InterruptedRunError, RunError
+from astrollama.console import say, warn
+from astrollama.errors import AstroLlamaError, InterruptedRunError, RunError, TrainingError
 from astrollama.models.adapters import make_trainable
 from astrollama.models.architectures import count_parameters
 from astrollama.models.load import resolve_device
@@ -19,7 +19,7 @@ from astrollama.models.parallel import Parallel, parallel
 from astrollama.models.registry import TRAIN_STAGE
 from astrollama.models.registry import WEIGHTS as MODEL
 from astrollama.recipe import Recipe
-from astrollama.runs import StageDirectory, copy_file, read_manifest, stage_directory, write_text
+from astrollama.runs import StageDirectory, atomic_path, read_manifest, refuse_inside, stage_directory, write_text
 from astrollama.tokens.shards import INDEX
 from astrollama.training import checkpoint
 from astrollama.training.extend import extend_budget
@@ -30,7 +30,6 @@ from astrollama.training.state import State
 from astrollama.training.trackers import TENSORBOARD
 
 RECIPE = "recipe.toml"
-DOCUMENTS = INDEX  # which documents were trained on, so that they are never taken for held-out ones
 
 
 def train(
@@ -64,19 +63,28 @@ def train(
     with parallel(resolve_device(recipe.train.device)) as ranks:
         # sharding brings one layer after the other to its device, and what is quantised is so before it goes there
         place = ranks.device if ranks.size == 1 and recipe.train.method != "qlora" else "cpu"
+        refuse_inside(out, [tokens, *([] if replay is None else [replay])])
+        if recipe.micro_batches_a_step % ranks.size:
+            warn(
+                f"{recipe.micro_batches_a_step} micro-batch(es) a step on {ranks.size} processes: some have nothing to do "
+                "in the last round; change train.micro_batch_size or train.global_batch_tokens"
+            )
         prepared = ranks.in_turn(lambda: prepare(recipe, tokens, replay, place))
         try:
             with _directory(prepared, out, ranks, resume=resume) as directory:
                 if directory.state == "complete":
                     say(f"{out}: the run is already complete")
                 else:
-                    _train(prepared, tokens, directory, ranks)
-                if ranks.is_main and not recipe.train.keep_checkpoint:
+                    _train(prepared, tokens, replay, directory, ranks)
+                if ranks.is_main and not _keeps_checkpoint(out):
                     shutil.rmtree(out / checkpoint.FOLDER, ignore_errors=True)
-        except KeyboardInterrupt:
-            if not checkpoint.checkpoints(out):
-                raise
-            raise InterruptedRunError(f"stopped; {out} has a checkpoint", how_to_resume) from None
+        except (KeyboardInterrupt, TrainingError) as error:
+            told: BaseException = error
+            if isinstance(error, KeyboardInterrupt) and checkpoint.checkpoints(out):
+                told = InterruptedRunError(f"stopped; {out} has a checkpoint", how_to_resume)
+            if not ranks.is_main and isinstance(told, AstroLlamaError):
+                raise SystemExit(told.exit_code) from None  # it befell all ranks, and the first tells it
+            raise told from None
         ranks.barrier()
     return read_manifest(out, TRAIN_STAGE)
 
@@ -85,7 +93,7 @@ def train(
 def _directory(prepared: Prepared, out: Path, ranks: Parallel, *, resume: bool) -> Iterator[StageDirectory]:
     """The run directory; rank 0 opens it for all."""
     identity = prepared.identity()
-    written = [METRICS, RECIPE, DOCUMENTS, MODEL, TENSORBOARD]
+    written = [METRICS, RECIPE, INDEX, MODEL, TENSORBOARD]
     with ExitStack() as stack:
 
         def opened() -> StageDirectory:
@@ -107,7 +115,13 @@ def _directory(prepared: Prepared, out: Path, ranks: Parallel, *, resume: bool) 
         yield own or StageDirectory(out, TRAIN_STAGE, identity, state)
 
 
-def _train(prepared: Prepared, tokens: Path, stage: StageDirectory, ranks: Parallel) -> None:
+def _keeps_checkpoint(out: Path) -> bool:
+    """Whether the run that is complete here was to keep its last checkpoint; what this command says changes no such run."""
+    recipe = read_manifest(out, TRAIN_STAGE)["recipe"]
+    return bool(recipe["train"]["keep_checkpoint"])
+
+
+def _train(prepared: Prepared, tokens: Path, replay: Path | None, stage: StageDirectory, ranks: Parallel) -> None:
     """Train, save the model, and complete the directory."""
     recipe, base, out = prepared.recipe, prepared.base, stage.path
     if ranks.is_main:
@@ -121,10 +135,10 @@ def _train(prepared: Prepared, tokens: Path, stage: StageDirectory, ranks: Paral
     if not ranks.is_main:
         return
     trainable.save(out / MODEL, weights)
-    copy_file(tokens / DOCUMENTS, out / DOCUMENTS)
+    _list_documents([tokens, *([] if prepared.replay is None else [replay])], out / INDEX)
     position = state.position
     stage.finish(
-        [RECIPE, METRICS, DOCUMENTS, *(str(p.relative_to(out)) for p in sorted((out / MODEL).iterdir()))],
+        [RECIPE, METRICS, INDEX, *(str(p.relative_to(out)) for p in sorted((out / MODEL).iterdir()))],
         _counts(prepared, state),
         recipe=recipe.model_dump(mode="json"),
         base={"name": base.name, "digest": base.digest},
@@ -133,6 +147,15 @@ def _train(prepared: Prepared, tokens: Path, stage: StageDirectory, ranks: Paral
         train_seconds=round(position.seconds, 1),
         tokens_per_second=round(position.num_tokens / position.seconds, 1),
     )
+
+
+def _list_documents(packed: Sequence[Path | None], target: Path) -> None:
+    """Which documents were trained on, general text included, so that none is ever taken for a held-out one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with atomic_path(target) as partial:
+        pq.write_table(pa.concat_tables([pq.read_table(path / INDEX) for path in packed if path is not None]), partial)
 
 
 def _counts(prepared: Prepared, state: State) -> dict[str, Any]:

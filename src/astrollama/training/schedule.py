@@ -23,8 +23,8 @@ class Position:
         next_replay_sequence: likewise.
         num_sequences: sequences trained on so far.
         seconds: of training so far, checkpoints included, loading left out.
-        best_nll: the lowest validation loss so far, in nats a token; infinity before the first.
-        best_step: the step that had it.
+        best_nll: the lowest validation loss so far, in nats a token.
+        best_step: the step that had it; 0 before the first.
         num_validations_since_best: measurements since then.
     """
 
@@ -37,7 +37,7 @@ class Position:
     next_replay_sequence: int = 0
     num_sequences: int = 0
     seconds: float = 0.0
-    best_nll: float = math.inf
+    best_nll: float = 0.0
     best_step: int = 0
     num_validations_since_best: int = 0
 

@@ -22,7 +22,7 @@ class State:
 
     Attributes:
         average: the running average of the weights, by name; empty without `train.ema_decay`.
-        best: the weights with the lowest validation loss so far, by name; empty without `validation.patience`.
+        best: the weights with the lowest validation loss so far, by name; empty where `recipe.keeps_best` is not so.
     """
 
     position: Position
@@ -39,7 +39,7 @@ class State:
             parameters,
             _make_optimizer(parameters, recipe),
             average=_copy(parameters) if recipe.train.ema_decay else {},
-            best=_copy(parameters) if recipe.validation.patience else {},
+            best=_copy(parameters) if recipe.keeps_best else {},
         )
 
     def tensors(self) -> dict[str, Tensor]:

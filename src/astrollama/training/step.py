@@ -33,14 +33,14 @@ class NllModule(torch.nn.Module):
         self._precision = recipe.train.precision
         self._longest = recipe.pack.sequence_length
         attend_within_documents(model)
-        if ranks.device == "cpu":
+        if ranks.device == "cpu" and not recipe.train.compile:  # a compiler does it, and better
             use_lean_norms(model)
         if recipe.train.activation_checkpointing:
             model.activation_checkpointing_enable()
         if recipe.train.compile:
             for layer in model.model.layers:
                 layer.compile()
-        ranks.shard(self, iter(model.model.layers), recipe.train.precision)
+        ranks.shard(self, iter(model.model.layers))
 
     def forward(self, tokens_N: Tensor, targets_N: Tensor, positions_N: Tensor, documents: Documents) -> Tensor:
         """The summed loss of a batch in nats."""

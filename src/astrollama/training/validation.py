@@ -44,7 +44,7 @@ class Validation:
         with state.averaged():
             nll = self._nll(module)
             position = state.position
-            if nll < position.best_nll:
+            if not position.best_step or nll < position.best_nll:
                 position.best_nll, position.best_step, position.num_validations_since_best = nll, position.step, 0
                 state.keep_as_best()
             else:
