@@ -30,7 +30,7 @@ SETTINGS = {
     "full": ["train.method=full"],
     "full, average": ["train.method=full", "train.ema_decay=0.99"],
     "full, checkpointing": ["train.method=full", "train.activation_checkpointing=true"],
-    "full, two rows": ["train.method=full", "train.micro_batch_size=2"],
+    "full, one row": ["train.method=full", "train.micro_batch_size=1"],
     "LoRA": ["train.method=lora"],
     "LoRA, checkpointing": ["train.method=lora", "train.activation_checkpointing=true"],
 }

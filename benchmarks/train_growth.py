@@ -25,7 +25,7 @@ from astrollama.training.metrics import read_metrics
 
 MODEL, RECIPE = "smollm2-135m", "smollm2-135m-cpu"
 LENGTHS = [256, 512, 1024, 2048]
-BATCHES = [(1, 1024), (2, 1024), (1, 4096), (4, 4096), (8, 4096)]  # rows of 512 a forward pass, tokens a step
+BATCHES = [(1, 1024), (2, 1024), (1, 4096), (8, 4096)]  # rows of 512 a forward pass, tokens a step
 SIZES = {
     name: {
         "hidden_size": width,

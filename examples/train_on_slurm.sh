@@ -1,5 +1,5 @@
 #!/bin/bash
-# Training on several nodes: sbatch --nodes 2 --gpus-per-node 8 examples/train_on_slurm.sh RECIPE TOKENS OUT [--set k=v …]
+# Training on several nodes: sbatch --nodes 2 --gpus-per-node 8 examples/train_on_slurm.sh RECIPE TOKENS OUT [--replay DIR] [--set k=v …]
 #
 # One torchrun a node, one process a GPU. Before the time limit, and when the job is preempted, SIGTERM lets the step end and
 # saves a checkpoint; the job is then queued again and goes on from there. TOKENS and OUT must lie where every node sees them.

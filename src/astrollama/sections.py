@@ -257,7 +257,7 @@ class TrainSection(Section):
     )
     budget: str = Field(
         "1 epochs",
-        description="How long: `100_000 tokens`, `3 epochs` or `5 minutes`. The schedule spans exactly this; epochs are of the corpus, tokens are of all.",
+        description="How long: `100_000 tokens`, `3 epochs` or `5 minutes`. The schedule spans exactly this; epochs are of the corpus, tokens are of all, and the run ends with the first step that reaches it.",
     )
     global_batch_tokens: int = Field(
         1024,

@@ -148,7 +148,10 @@ def test_an_unfinished_run_goes_on_with_a_longer_budget(
     manifest = train(longer, tokens, tmp_path / "run", resume=True)
     assert manifest["counts"]["tokens"] >= 3_000
     assert losses(tmp_path / "run")[: len(before)] == before
-    with pytest.raises(RunError, match=r'train\.budget is "3_000 tokens", now "2_000 tokens"'):
+    with pytest.raises(
+        RunError,
+        match=r"train\.budget = '3_000 tokens', which cannot become '2_000 tokens': a budget may only become longer",
+    ):
         train(tiny_recipe(tiny_model, 'train.budget="2_000 tokens"'), tokens, tmp_path / "run", resume=True)
 
 

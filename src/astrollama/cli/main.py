@@ -16,7 +16,8 @@ from typer.exceptions import TyperException
 
 from astrollama import __version__
 from astrollama.cli import complete, corpus, demo, evaluate, model, pack, plan, train
-from astrollama.errors import AstroLlamaError
+from astrollama.console import speaks
+from astrollama.errors import AstroLlamaError, UserInputError
 
 INTERRUPTED = 130
 
@@ -94,7 +95,8 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, TyperException):
         return _print_usage_error(error)
     if isinstance(error, AstroLlamaError):
-        _print_error(str(error))
+        if speaks() or not isinstance(error, UserInputError):  # what the user gave befalls all ranks alike
+            _print_error(str(error))
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         # Whoever read our output has stopped: nothing to say, and nothing more to flush at exit.

@@ -48,6 +48,7 @@ def plan(
 
     Example: astrollama plan llama2-7b-paper --num-tokens 77000000 --hardware a100-40gb --devices 4
     """
+    from astrollama.console import warn
     from astrollama.errors import UserInputError
     from astrollama.recipe import load_recipe
     from astrollama.training.plan import TOKENS_A_DOCUMENT, Machines, assume_data, describe_plan, plan_run, read_data
@@ -65,6 +66,8 @@ def plan(
     else:
         data = read_data(loaded, tokens, replay)
     made = plan_run(loaded, data, Machines(hardware, devices, utilisation, price_per_hour))
+    if devices > loaded.micro_batches_a_step:
+        warn(f"a step has {loaded.micro_batches_a_step} micro-batch(es): only so many of {devices} devices have work")
     if json:
         print_json(made)
     else:

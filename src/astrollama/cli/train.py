@@ -13,7 +13,10 @@ from astrollama.console import speaks
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="A TOML file or a built-in name (smollm2-135m-cpu, smollm2-135m-lora, demo).")
+        str,
+        typer.Argument(
+            help="A TOML file or a built-in name, for example smollm2-135m-cpu, smollm2-135m-lora, smollm2-135m-gpu."
+        ),
     ],
     tokens: Annotated[Path, typer.Option("--tokens", help="The directory that `astrollama pack` wrote.")],
     out: OutOption,

@@ -29,7 +29,7 @@ FLOAT32 = 4
 # bytes of a parameter in NF4: 4 bits and its part of a block's scale
 NF4 = 0.5 + FLOAT32 / BLOCK_SIZE
 # What a step takes of the rate of plain matrix products. On a CPU measured (docs/benchmarks.md), on GPUs assumed.
-_CPU_UTILISATION = {"full": 0.63, "lora": 0.51, "qlora": 0.51}
+_CPU_UTILISATION = {"full": 0.73, "lora": 0.51, "qlora": 0.51}
 _GPU_UTILISATION = 0.4
 # Python, the libraries and a tokenizer of 49,152 tokens: the peak of a run of a tiny model on Linux, 0.70 GiB, less the
 # 0.12 that are counted here; a GPU holds no such thing.

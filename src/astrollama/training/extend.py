@@ -34,6 +34,7 @@ def extend_budget(out: Path, identity: Mapping[str, Any]) -> None:
     """
     record = _record(out)
     if record is None or not extends(out, identity):
+        _refuse_other_budget(out, record, identity)
         return
     found = read_json(record)["identity"]
     if record.name == MANIFEST:
@@ -54,14 +55,29 @@ def extend_budget(out: Path, identity: Mapping[str, Any]) -> None:
         (out / MANIFEST).unlink(missing_ok=True)
 
 
+def _refuse_other_budget(out: Path, record: Path | None, identity: Mapping[str, Any]) -> None:
+    found = {} if record is None else read_json(record).get("identity", {})
+    if found and _differs_in_budget_alone(found, identity):
+        raise RunError(
+            f"{out} was begun with train.budget = {found['train']['budget']!r}, which cannot become {identity['train']['budget']!r}",
+            "a budget may only become longer, in the same unit: give the one that it was begun with, or choose another --out",
+        )
+
+
 def _record(out: Path) -> Path | None:
     return next((out / name for name in (MANIFEST, STAGE) if (out / name).is_file()), None)
 
 
 def _differs_in_length_alone(found: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-    wanted = json.loads(json.dumps(identity))
-    if "train" not in found:
+    if not _differs_in_budget_alone(found, identity):
         return False
-    before, now = (Budget.parse(one["train"]["budget"]) for one in (found, wanted))
-    same = {**found, "train": found["train"] | {"budget": ""}} == wanted | {"train": wanted["train"] | {"budget": ""}}
-    return same and before.unit == now.unit and before.amount < now.amount
+    before, now = (Budget.parse(one["train"]["budget"]) for one in (found, identity))
+    return before.unit == now.unit and before.amount < now.amount
+
+
+def _differs_in_budget_alone(found: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    wanted = json.loads(json.dumps(identity))
+    if "train" not in found or found["train"]["budget"] == wanted["train"]["budget"]:
+        return False
+    without = [{**one, "train": one["train"] | {"budget": ""}} for one in (found, wanted)]
+    return bool(without[0] == without[1])

@@ -30,7 +30,8 @@ def catch_interruptions() -> Iterator[Interruption]:
         if interruption.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not interruption.requested:
-            say("stopping after this step; Ctrl-C once more stops at once, without saving")
+            once_more = "; Ctrl-C once more stops at once, without saving" if number == signal.SIGINT else ""
+            say(f"stopping after this step{once_more}")
         interruption.requested = True
 
     with handle_stopping(note):

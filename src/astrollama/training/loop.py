@@ -167,8 +167,8 @@ def _observers(
 def _not_finite(loss: float, grad_norm: float, step: int, documents: Sequence[str]) -> TrainingError:
     kept = "the state before it is kept" if step > 1 else "nothing was kept"
     return TrainingError(
-        f"loss {loss} and gradient norm {grad_norm} at step {step} (documents {_named(documents)}), {kept}",
-        "look at these documents, or lower train.peak_lr in a run of its own (another --out)",
+        f"loss {loss:.6g} and gradient norm {grad_norm:.6g} at step {step} (documents {_named(documents)}), {kept}",
+        "lower train.peak_lr in a run of its own (another --out), or look at these documents; --resume meets them again",
     )
 
 

@@ -137,7 +137,12 @@ def plan_run(recipe: Recipe, data: Data, machines: Machines = THIS) -> dict[str,
     """
     config = find_config(recipe.model.base)
     require_context(recipe, config)
-    device = resolve_device(recipe.train.device) if machines.hardware == THIS_MACHINE else "cuda"
+    device = "cuda"
+    if machines.hardware == THIS_MACHINE:
+        try:
+            device = resolve_device(recipe.train.device)
+        except UserInputError as error:
+            raise UserInputError(error.what, "name the --hardware to plan for, for example h200") from None
     hardware = find_hardware(machines.hardware, device, recipe.train.precision)
     utilisation = machines.utilisation or estimate.expected_utilisation(hardware.kind, recipe.train.method)
 

@@ -12,7 +12,7 @@ from astrollama.errors import AstroLlamaError, RecipeError, RunError
 from astrollama.models.load import LoadedModel, load_model, resolve_device
 from astrollama.models.quantize import require_bitsandbytes
 from astrollama.recipe import Recipe
-from astrollama.sections import LoraSection, Section, TrainSection, ValidationSection
+from astrollama.sections import Budget, LoraSection, Section, TrainSection, ValidationSection
 from astrollama.tokens.mixture import Mixture
 from astrollama.tokens.packing import Packer
 from astrollama.tokens.shards import TokenShards
@@ -159,6 +159,13 @@ def _warn_of_settings_without_effect(recipe: Recipe, replay: Path | None) -> Non
     train = recipe.train
     if train.method == "full":
         _warn_of_changes("lora", recipe.lora, LoraSection(), "train.method = 'full'")
+    if train.device == "cpu" and train.precision == "bfloat16":
+        warn("train.precision = 'bfloat16' makes CPUs without units for it several times slower")
+    budget = Budget.parse(train.budget)
+    if budget.unit == "tokens" and train.global_batch_tokens > budget.amount:
+        warn(
+            f"one step of train.global_batch_tokens = {train.global_batch_tokens} is more than train.budget = {train.budget!r}"
+        )
     if train.schedule != "wsd":
         _warn_of_changes("train", train, TrainSection(), f"train.schedule = {train.schedule!r}", "decay_fraction")
     if not train.warmup_fraction:
