@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -72,21 +72,30 @@ def accumulate_gradients(
     Returns:
         The summed loss in nats and the number of tokens, over all ranks.
     """
-    size = recipe.train.micro_batch_size
-    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     num_tokens = sum(mixture.lengths(rows))
     total = torch.zeros((), dtype=torch.float64, device=ranks.device)
-    for first in range(0, len(batches), ranks.size):
-        index = first + ranks.rank
-        # all ranks pass through the model equally often, as they gather its weights together; who has nothing counts nothing
-        weight = 1.0 if index < len(batches) else 0.0
-        index = min(index, len(batches) - 1)
+    for index, part, weight in micro_batches(rows, recipe, ranks):
         torch.manual_seed(_seed(recipe.train.seed, step, index))
-        nll = module.nll(mixture.batch(batches[index]), ranks.device)
+        nll = module.nll(mixture.batch(part), ranks.device)
         # sharding averages gradients over the ranks
         (nll * (weight * ranks.size / num_tokens)).backward()  # type: ignore[no-untyped-call]
         total += weight * nll.detach()
     return ranks.sum(total.item()), num_tokens
+
+
+def micro_batches(rows: Sequence[Row], recipe: Recipe, ranks: Parallel) -> Iterator[tuple[int, Sequence[Row], float]]:
+    """The micro-batches of some sequences that this rank has: number, sequences, and a weight of 1.
+
+    All ranks pass through the model equally often, as they gather its weights together: who has nothing left gets the
+    last micro-batch once more, with a weight of 0.
+    """
+    size = recipe.train.micro_batch_size
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    for first in range(0, len(parts), ranks.size):
+        index = first + ranks.rank
+        weight = 1.0 if index < len(parts) else 0.0
+        index = min(index, len(parts) - 1)
+        yield index, parts[index], weight
 
 
 def clip_gradients(parameters: Sequence[Tensor], max_norm: float) -> float:

@@ -13,7 +13,7 @@ from astrollama.tokens.packing import Packer
 from astrollama.tokens.shards import TokenShards
 from astrollama.training.schedule import Position
 from astrollama.training.state import State
-from astrollama.training.step import NllModule
+from astrollama.training.step import NllModule, micro_batches
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,10 @@ class Validation:
 
     @torch.no_grad()
     def _nll(self, module: NllModule) -> float:
-        size, ranks = self.recipe.train.micro_batch_size, self.ranks
-        batches = [self.rows[start : start + size] for start in range(0, len(self.rows), size)]
         module.eval()
         total = 0.0
-        for first in range(0, len(batches), ranks.size):
-            index = first + ranks.rank
-            nll = module.nll(self.mixture.batch(batches[min(index, len(batches) - 1)]), ranks.device)
-            total += nll.item() if index < len(batches) else 0.0
+        for _, part, weight in micro_batches(self.rows, self.recipe, self.ranks):
+            total += weight * module.nll(self.mixture.batch(part), self.ranks.device).item()
         module.train()
-        ranks.forget_gathered(module)
-        return ranks.sum(total) / sum(self.mixture.lengths(self.rows))
+        self.ranks.forget_gathered(module)
+        return self.ranks.sum(total) / sum(self.mixture.lengths(self.rows))
