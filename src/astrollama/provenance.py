@@ -10,6 +10,20 @@ from typing import Any
 
 from astrollama import __version__
 
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "numpy",
+    "pyarrow",
+    "ftfy",
+    "datasketch",
+    "scikit-learn",
+    "lm-eval",
+    "bm25s",
+    "openai",
+)
 _MAIL = re.compile(r"[^\s=@]+@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -27,7 +41,7 @@ def versions() -> dict[str, str | None]:
         "git_commit": _git_commit(),
         "python": sys.version.split()[0],
     }
-    for name in ("torch", "transformers", "peft", "tokenizers", "numpy", "pyarrow", "ftfy", "datasketch"):
+    for name in _LIBRARIES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

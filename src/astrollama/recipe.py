@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from astrollama.errors import RecipeError
 from astrollama.sections import (
+    ApiSection,
     CardSection,
     CorpusSection,
     EvaluateSection,
@@ -58,6 +59,7 @@ class Recipe(Section):
     train: TrainSection = TrainSection()
     validation: ValidationSection = ValidationSection()
     evaluate: EvaluateSection = EvaluateSection()
+    api: ApiSection = ApiSection()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:

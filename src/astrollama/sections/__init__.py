@@ -1,0 +1,40 @@
+"""The sections of a recipe: every setting with its type, its default and the reason for it."""
+
+from astrollama.sections.base import MAX_SEED, Device, Section
+from astrollama.sections.corpus import CardSection, CorpusSection, DayOrNone, MonthOrNone, SourceSection
+from astrollama.sections.evaluation import ApiSection, EvaluateSection
+from astrollama.sections.training import (
+    Attention,
+    Budget,
+    BudgetUnit,
+    LoraSection,
+    Method,
+    ModelSection,
+    PackSection,
+    ReplaySection,
+    TrainSection,
+    ValidationSection,
+)
+
+__all__ = [
+    "MAX_SEED",
+    "ApiSection",
+    "Attention",
+    "Budget",
+    "BudgetUnit",
+    "CardSection",
+    "CorpusSection",
+    "DayOrNone",
+    "Device",
+    "EvaluateSection",
+    "LoraSection",
+    "Method",
+    "ModelSection",
+    "MonthOrNone",
+    "PackSection",
+    "ReplaySection",
+    "Section",
+    "SourceSection",
+    "TrainSection",
+    "ValidationSection",
+]

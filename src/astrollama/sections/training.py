@@ -1,0 +1,184 @@
+"""The base model, sequences, and how it is trained."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pydantic import Field, field_validator
+
+from astrollama.sections.base import MAX_SEED, Device, Section, list_to_tuple
+
+Attention = Literal["document", "packed"]
+BudgetUnit = Literal["tokens", "epochs", "minutes"]
+Method = Literal["full", "lora", "qlora"]
+
+_BUDGET = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([a-z]+)\s*")
+
+
+class ModelSection(Section):
+    """The model to start from."""
+
+    base: str = Field(
+        "smollm2-135m",
+        min_length=1,
+        description="A name of `astrollama model list`, a Hugging Face id, a folder or a GGUF file.",
+    )
+
+
+class PackSection(Section):
+    """How documents become sequences."""
+
+    sequence_length: int = Field(512, ge=16, description="Tokens a sequence. 512: the paper's.")
+    attention: Attention = Field(
+        "document",
+        description="`document`: no token sees another document and positions restart. `packed`: one stream cut into pieces, as the paper did.",
+    )
+
+
+class LoraSection(Section):
+    """The adapter, where `train.method` is `lora` or `qlora`."""
+
+    rank: int = Field(16, ge=1, description="Rank of the update. The paper does not state its own.")
+    alpha: float = Field(32.0, gt=0, description="The update is scaled by alpha / rank. 32: ours.")
+    rslora: bool = Field(
+        False,
+        description="Scale by alpha / sqrt(rank) instead, so that high ranks learn too (rsLoRA; Kalajdzievski 2023, arXiv:2312.03732).",
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the update. 0: none.")
+    targets: tuple[str, ...] = Field(
+        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        min_length=1,
+        description="The linear layers that get an update. All linear layers of a block.",
+    )
+
+    _tuples = list_to_tuple("targets")
+
+
+class ReplaySection(Section):
+    """General text among the corpus's, so that the model does not forget (Ibrahim et al. 2024, arXiv:2403.08763)."""
+
+    share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the predicted tokens that are general text, from the tokens given with `--replay`. 0: none.",
+    )
+
+
+class TrainSection(Section):
+    """The training run."""
+
+    method: Method = Field(
+        "full",
+        description="Train every weight, a low-rank adapter (`lora`), or one on a base in 4 bits (`qlora`, GPU).",
+    )
+    budget: str = Field(
+        "1 epochs",
+        description="How long: `100_000 tokens`, `3 epochs` or `5 minutes`. The schedule spans exactly this; epochs are of the corpus, tokens are of all, and the run ends with the first step that reaches it.",
+    )
+    global_batch_tokens: int = Field(
+        1024,
+        ge=16,
+        description="Tokens an optimiser step, on all ranks together, room at the ends of rows counted. 1,024: two rows of 512.",
+    )
+    micro_batch_size: int = Field(
+        2,
+        ge=1,
+        description="Sequences a pass through the model on one rank, or those that a step has. 2: a whole step of 1,024 tokens; more rows are faster and take more memory.",
+    )
+    schedule: Literal["cosine", "linear", "wsd"] = Field(
+        "cosine",
+        description="After the warm-up: a cosine, as the paper, or a line to the end, or the peak kept until `decay_fraction` before the end and then a line (warm-up, stable, decay).",
+    )
+    peak_lr: float = Field(3e-4, gt=0, description="Highest learning rate. 3e-4: the paper's.")
+    start_lr_ratio: float = Field(
+        0.01, ge=0, le=1, description="Learning rate of the first step as a share of the peak. 0.01: no step is lost."
+    )
+    min_lr_ratio: float = Field(
+        0.1, ge=0, le=1, description="Final learning rate as a share of the peak. 0.1: the paper's."
+    )
+    warmup_fraction: float = Field(
+        0.1, ge=0, lt=1, description="Share of the budget over which the rate rises linearly. 0.1: the paper's."
+    )
+    decay_fraction: float = Field(
+        0.2, ge=0.001, le=1, description="Share of the budget over which `wsd` lets the rate fall. 0.2: ours."
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first decay. 0.9: the paper's.")
+    beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second decay. 0.95: the paper's.")
+    epsilon: float = Field(1e-5, gt=0, description="AdamW's epsilon. 1e-5: the paper's.")
+    weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay, on matrices only. 0.1: the paper's.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm. 1.0: the paper's.")
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay a step of the running average of the weights, which then is the model that is saved. 0: no average.",
+    )
+    device: Device = Field("auto", description="`auto` takes the GPU where there is one.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Of the matrix products; weights and optimiser stay in float32. bfloat16 is for GPUs: CPUs without its units are ten times slower with it.",
+    )
+    activation_checkpointing: bool = Field(
+        False,
+        description="Keep only the input of each layer and compute the rest twice: less memory, a third more work.",
+    )
+    compile: bool = Field(
+        False, description="Compile each layer with torch.compile. On the CPUs tried it does not help."
+    )
+    checkpoint_minutes: float = Field(10.0, gt=0, description="Minutes between checkpoints.")
+    keep_checkpoint: bool = Field(
+        False,
+        description="Keep the last checkpoint of a complete run, so that `--resume` with a longer budget can go on with it.",
+    )
+    trackers: tuple[Literal["tensorboard", "trackio"], ...] = Field(
+        (), description="Where the metrics go besides `metrics.jsonl`; each needs its package (extra `track`)."
+    )
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="Seed of the data order and of dropout.")
+
+    _tuples = list_to_tuple("trackers")
+
+    @field_validator("budget")
+    @classmethod
+    def _budget_is_known(cls, value: str) -> str:
+        Budget.parse(value)
+        return value
+
+
+class ValidationSection(Section):
+    """What is measured during training, on the corpus's validation documents."""
+
+    every_steps: int = Field(0, ge=0, description="Steps between two measurements; the last step has one too. 0: none.")
+    num_documents: int = Field(100, ge=1, description="Validation documents, the first by `train.seed`'s order.")
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Stop after so many measurements in a row without a lower loss, and keep the best weights. 0: never.",
+    )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: an amount of tokens, epochs or minutes of training time."""
+
+    amount: float
+    unit: BudgetUnit
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read `100_000 tokens`, `3 epochs` or `5 minutes`.
+
+        Raises:
+            ValueError: the text is no such budget, or nothing is left to do in it.
+        """
+        match = _BUDGET.fullmatch(text)
+        units = get_args(BudgetUnit)
+        unit = next((u for u in units if match and match[2] in (u, u[:-1])), None)
+        if match is None or unit is None:
+            raise ValueError(f"{text!r} is no budget: write for example '100_000 tokens', '3 epochs' or '5 minutes'")
+        amount = float(match[1].replace("_", "").replace(",", ""))
+        if not 0 < amount < 1e15 or (unit == "tokens" and amount < 1):
+            raise ValueError(f"{text!r} leaves nothing to do: give a positive amount that a clock or a disk can hold")
+        return cls(amount, unit)
