@@ -6,11 +6,7 @@ writes the manifest last, so that a directory without one never passes for a res
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
-import os
-import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,17 +14,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from astrollama.errors import AstroLlamaError, RunError, UserInputError
+from astrollama.errors import RunError, UserInputError
+from astrollama.files import (
+    TEMPORARY_PREFIX,
+    Json,
+    atomic_path,
+    copy_file,
+    disk_errors,
+    read_json,
+    remove,
+    sha256_file,
+    write_json,
+    write_text,
+)
 from astrollama.provenance import command, hardware, versions
 
 MANIFEST = "manifest.json"
 STAGE = "stage.json"
 LOCK = ".lock"
-TEMPORARY_PREFIX = ".partial-"
-
-Json = Any
 State = Literal["new", "unfinished", "complete"]
 
 
@@ -76,7 +81,13 @@ class StageDirectory:
 
 @contextmanager
 def stage_directory(
-    path: Path, stage: str, identity: Mapping[str, Json], *, disposable: Collection[str], keeps: str = ""
+    path: Path,
+    stage: str,
+    identity: Mapping[str, Json],
+    *,
+    disposable: Collection[str],
+    keeps: str = "",
+    extensible: Collection[str] = (),
 ) -> Iterator[StageDirectory]:
     """Open `path` for a stage, alone.
 
@@ -84,12 +95,16 @@ def stage_directory(
     at once when it fails or is interrupted. A stage that can go on names in `keeps` the folder it goes on from: while
     that folder holds a file, nothing is removed and the identity must be the same.
 
+    Args:
+        extensible: keys of the identity in which a later run may differ. A complete directory is then unfinished again:
+            its manifest goes, and is written anew at the end.
+
     Raises:
         RunError: `path` holds another run, foreign files, or another process is at work in it.
     """
     identity = json.loads(json.dumps(identity))
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    state = stage_state(path, stage, identity, keeps)
+    state = stage_state(path, stage, identity, keeps, extensible)
     if state == "complete":
         _tidy(path)
         yield StageDirectory(path, stage, identity, state)
@@ -99,13 +114,14 @@ def stage_directory(
         with locked(path):
             try:
                 # another process may have finished since
-                state = stage_state(path, stage, identity, keeps)
+                state = stage_state(path, stage, identity, keeps, extensible)
                 if state == "complete":
                     yield StageDirectory(path, stage, identity, state)
                     return
                 if state == "new":
                     _remove_unfinished(path, [*disposable, keeps])
                 write_json(path / STAGE, {"stage": stage, "identity": identity})
+                (path / MANIFEST).unlink(missing_ok=True)
                 with disk_errors(path):
                     yield StageDirectory(path, stage, identity, state)
             except BaseException:
@@ -118,7 +134,9 @@ def stage_directory(
                 folder.rmdir()
 
 
-def stage_state(path: Path, stage: str, identity: Mapping[str, Json], keeps: str = "") -> State:
+def stage_state(
+    path: Path, stage: str, identity: Mapping[str, Json], keeps: str = "", extensible: Collection[str] = ()
+) -> State:
     """What a directory is to a stage: `new`, `unfinished` (it can go on) or `complete`.
 
     Raises:
@@ -135,7 +153,9 @@ def stage_state(path: Path, stage: str, identity: Mapping[str, Json], keeps: str
     resumable = _can_go_on(path, keeps)
     if not done and not resumable and found.get("stage") == stage:
         return "new"
-    differences = _differences(found, {"stage": stage, "identity": identity})
+    fixed = {key: value for key, value in identity.items() if key not in extensible}
+    held = {key: value for key, value in found.get("identity", {}).items() if key not in extensible}
+    differences = _differences(found | {"identity": held}, {"stage": stage, "identity": fixed})
     if differences:
         kind = "another run" if done else "another, unfinished run"
         raise RunError(
@@ -144,7 +164,7 @@ def stage_state(path: Path, stage: str, identity: Mapping[str, Json], keeps: str
         )
     if done:
         _require_whole(path, found)
-    return "complete" if done else "unfinished"
+    return "complete" if done and found["identity"] == identity else "unfinished"
 
 
 def refuse_inside(path: Path, sources: Iterable[Path]) -> None:
@@ -187,95 +207,6 @@ def verify_files(path: Path, manifest: Mapping[str, Json], names: Collection[str
     for name in manifest["files"] if names is None else names:
         if not (path / name).is_file() or sha256_file(path / name) != manifest["files"][name]["sha256"]:
             raise _damaged(path, name)
-
-
-def read_json(path: Path) -> dict[str, Json]:
-    """A JSON object from a file that we wrote.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error})", "it is damaged: delete its directory and run that stage again"
-        ) from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path} holds no JSON object", "it is damaged: delete its directory and run that stage again")
-    return value
-
-
-def write_json(path: Path, value: Mapping[str, Json], *, shared: bool = False) -> None:
-    """Write a JSON object atomically; `shared` as for `atomic_path`."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", shared=shared)
-
-
-def write_text(path: Path, text: str, *, shared: bool = False) -> None:
-    """Write a text file atomically; `shared` as for `atomic_path`."""
-    with atomic_path(path, shared=shared) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file atomically."""
-    with atomic_path(target) as partial:
-        shutil.copyfile(source, partial)
-
-
-@contextmanager
-def atomic_path(path: Path, *, shared: bool = False) -> Iterator[Path]:
-    """Yield a path beside `path` to write a file or a folder to; it takes `path`'s place when the block ends well.
-
-    The name keeps the suffix, the content is flushed to the disk before the rename, and nothing is left after a failure.
-
-    Args:
-        shared: several processes may write this very content at once, so that each needs a name of its own.
-    """
-    path = path.resolve()
-    if not path.parent.is_dir():
-        raise RunError(f"there is no folder {path.parent}", "make it, or choose another place")
-    own = f"{os.uname().nodename}-{os.getpid()}-" if shared else ""
-    partial = path.with_name(f"{TEMPORARY_PREFIX}{own}{path.name}")
-    _remove(partial)
-    try:
-        with disk_errors(path):
-            yield partial
-            for entry in [partial, *sorted(partial.rglob("*"))]:
-                if entry.is_file():
-                    entry.chmod(0o666 & ~_umask())  # some libraries write files that only the owner can read
-                _flush(entry)
-        _replace(path, partial)
-    except BaseException:
-        _remove(partial)
-        raise
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Tell a full disk from other failures, whichever library met it.
-
-    Raises:
-        AstroLlamaError: nothing more can be written where `path` lies.
-    """
-    try:
-        yield
-    except Exception as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if full or any(
-            text in str(error) for text in ("No space left", "os error 28", "File too large", "os error 27")
-        ):
-            raise AstroLlamaError(
-                f"the disk that holds {path} is full",
-                "free some space or choose another place, then give the command again",
-            ) from error
-        raise
-
-
-def sha256_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _can_go_on(path: Path, keeps: str) -> bool:
@@ -359,41 +290,7 @@ def locked(path: Path) -> Iterator[None]:
 def _remove_unfinished(path: Path, disposable: Collection[str]) -> None:
     for entry in path.iterdir():
         if any(fnmatchcase(entry.name, pattern) for pattern in (STAGE, f"{TEMPORARY_PREFIX}*", *disposable)):
-            _remove(entry)
-
-
-def _replace(path: Path, partial: Path) -> None:
-    """Put `partial` in the place of `path`; of a folder there is always the old or the new one, whole."""
-    if path.is_dir() and partial.is_file():
-        raise RunError(f"{path} is a folder", "give the name of a file")
-    old = path.with_name(f"{TEMPORARY_PREFIX}old-{path.name}")
-    if path.is_dir():
-        _remove(old)
-        path.replace(old)
-    partial.replace(path)
-    _flush(path.parent)
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            remove(entry)
 
 
 def _file_record(path: Path) -> dict[str, Json]:
