@@ -6,8 +6,10 @@
     │   ├── SourceError             a file of papers that cannot be read
     │   ├── CorpusError             papers that cannot become a corpus
     │   ├── ModelError              a model that cannot be found, read or combined
-    │   └── RunError                a directory that holds something else, or is unfinished
-    ├── NetworkError                a registry or a hub that does not answer
+    │   ├── RunError                a directory that holds something else, or is unfinished
+    │   └── UnsupportedError        something asked of a backend that it cannot do
+    ├── NetworkError                a registry, a hub or an API that does not answer
+    ├── CostCeilingError            calls to an API that would cost more than is allowed
     ├── TrainingError               training that cannot go on
     └── InterruptedRunError         the user stopped it; what was done is saved         exit code 130
 
@@ -63,8 +65,16 @@ class RunError(UserInputError):
     """A directory holds another run, an unfinished one, or none."""
 
 
+class UnsupportedError(UserInputError):
+    """A backend cannot do what is asked of it, such as scoring text through an API for chat."""
+
+
 class NetworkError(AstroLlamaError):
-    """A package registry or a model hub cannot be reached."""
+    """A package registry, a model hub or an API cannot be reached, or refuses."""
+
+
+class CostCeilingError(AstroLlamaError):
+    """The next call to an API would cost more than the user allows; what was answered before it is kept."""
 
 
 class TrainingError(AstroLlamaError):

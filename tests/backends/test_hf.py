@@ -5,15 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from astrollama.backends.hf import HFLanguageModel
+from astrollama.backends.hf import PROMPTS_A_BATCH, HFLanguageModel
 from astrollama.errors import UserInputError
 from astrollama.models.load import LoadedModel, load_model
 from astrollama.tokens.tokenizer import DocumentTokenizer
-
-
-@pytest.fixture(scope="module")
-def loaded(tiny_model: Path) -> LoadedModel:
-    return load_model(str(tiny_model))
 
 
 def plain_nll(loaded: LoadedModel, text: str) -> tuple[float, int]:
@@ -61,6 +56,33 @@ def test_greedy_continuations_do_not_depend_on_the_company(loaded: LoadedModel) 
     together = model.generate(prompts, max_new_tokens=12, temperature=0, seed=0)
     alone = [model.generate([prompt], max_new_tokens=12, temperature=0, seed=0)[0] for prompt in prompts]
     assert together == alone
+
+
+def test_prompts_of_several_batches_come_back_in_their_order(model: HFLanguageModel, sample_texts: list[str]) -> None:
+    prompts = [" ".join(text.split()[: 3 + index % 7]) for index, text in enumerate(sample_texts)]
+    prompts = prompts[: 2 * PROMPTS_A_BATCH + 3]
+    together = model.generate(prompts, max_new_tokens=3, temperature=0, seed=0)
+    assert together == [model.generate([prompt], max_new_tokens=3, temperature=0, seed=0)[0] for prompt in prompts]
+    sampled = model.generate(prompts, max_new_tokens=3, temperature=1.0, seed=0)
+    assert sampled == model.generate(prompts, max_new_tokens=3, temperature=1.0, seed=0)
+
+
+def test_batches_draw_differently(model: HFLanguageModel) -> None:
+    texts = model.generate(["Dust"] * 2 * PROMPTS_A_BATCH, max_new_tokens=8, temperature=1.0, seed=0)
+    assert len(set(texts)) == len(texts)
+
+
+def test_a_long_prompt_takes_no_room_from_a_short_one(
+    loaded: LoadedModel, model: HFLanguageModel, sample_texts: list[str]
+) -> None:
+    tokenizer = loaded.tokenizer
+    (tokens,) = tokenizer.encode([" ".join(sample_texts[:6])])
+    long = tokenizer.decode(tokens[:505])
+    together = model.generate([long, "Dust"], max_new_tokens=20, temperature=0, seed=0)
+    alone = [model.generate([text], max_new_tokens=20, temperature=0, seed=0)[0] for text in (long, "Dust")]
+    assert together == alone
+    room = 512 - 1 - len(tokenizer.encode([long])[0])
+    assert [len(tokenizer.encode([text])[0]) <= room for text in together] == [True, False]
 
 
 def test_the_seed_decides_what_is_sampled_and_leaves_torch_alone(loaded: LoadedModel) -> None:

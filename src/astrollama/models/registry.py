@@ -95,6 +95,17 @@ def find_model(spec: str) -> ModelFolder:
     raise ModelError(f"there is no model {spec!r}", hint)
 
 
+def model_digest(found: ModelFolder) -> str:
+    """The digest that `load_model` gives it, without loading it.
+
+    Raises:
+        ModelError: a file is damaged, or an adapter does not say which base it belongs to.
+    """
+    if found.kind == "adapter":
+        return adapter_digest(found.path, read_base_record(found.path))
+    return weights_digest(found.path)
+
+
 def list_models() -> Iterator[dict[str, Any]]:
     """The packaged models and those in the cache: `name`, `source`, `pulled`, `description`."""
     for model in PACKAGED_MODELS.values():
@@ -124,10 +135,9 @@ def show_model(spec: str) -> dict[str, Any]:
     found = find_model(spec)
     shown: dict[str, Any] = {"name": found.name, "path": str(found.path), "kind": found.kind}
     shown["parameters"] = num_parameters(found.path)
+    shown["digest"] = model_digest(found)
     if found.kind == "adapter":
-        base = read_base_record(found.path)
-        return shown | {"digest": adapter_digest(found.path, base), "base": base.to_json()}
-    shown["digest"] = weights_digest(found.path)
+        return shown | {"base": read_base_record(found.path).to_json()}
     config = check_folder(found.path)
     tokenizer = load_tokenizer(found.path)
     keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
