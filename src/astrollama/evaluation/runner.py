@@ -1,217 +1,187 @@
-"""`evaluate`: choose held-out documents, run the tasks on base and adapted model, write samples and report."""
+"""`evaluate` and `reproduce`: measure each system in each task, compare, and write the report."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from astrollama.backends.hf import HFLanguageModel
-from astrollama.console import say
+from astrollama.console import duration, say, warn
 from astrollama.corpus.store import STAGE_NAME as CORPUS_STAGE
-from astrollama.corpus.store import read_documents
-from astrollama.errors import RunError, UserInputError
-from astrollama.evaluation.completion import complete_documents
-from astrollama.evaluation.perplexity import measure_perplexity
+from astrollama.errors import NetworkError
+from astrollama.evaluation.assemble import Evaluation, assemble
+from astrollama.evaluation.candidates import ADAPTED, gather_systems
+from astrollama.evaluation.data import DataFile, EvaluationData
+from astrollama.evaluation.measurements import FOLDER, Kept, read_measurement, write_measurement
+from astrollama.evaluation.presets import published, quick
+from astrollama.evaluation.raters import VOTES, rater_table
 from astrollama.evaluation.report import REPORT_HTML, REPORT_JSON, write_report
-from astrollama.models.load import LoadedModel, load_model, resolve_device
-from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE
-from astrollama.provenance import hardware, versions
-from astrollama.records import Document
-from astrollama.runs import MANIFEST, read_json, read_manifest, stage_directory, verify_files, write_text
+from astrollama.evaluation.subject import describe_subject, require_unseen
+from astrollama.evaluation.systems import System
+from astrollama.evaluation.task import EvaluationTask, TaskResult, find_task, known_tasks
+from astrollama.recipe import Recipe
+from astrollama.runs import read_json, read_manifest, sha256_file, stage_directory, verify_files
 from astrollama.sections import EvaluateSection
-from astrollama.tokens.shards import INDEX
 
 STAGE_NAME = "evaluation"
-TASKS = ("perplexity", "completion")
-SCHEMA_VERSION = 1
-_OUTPUTS = ["perplexity.jsonl", "completions.jsonl", REPORT_JSON, REPORT_HTML]
+PAPER_TASKS = ("perplexity", "completion", "embeddings")
+_DISPOSABLE = [REPORT_JSON, REPORT_HTML, "plots"]
 
 
 @dataclass(frozen=True)
-class TrainingRun:
-    """What the report tells of the run that made the adapted model."""
+class Request:
+    """What is to be evaluated, on what.
 
-    manifest: dict[str, Any]
-    metrics: list[dict[str, Any]]
-
-
-def evaluate(
-    model: str, base: str | None, corpus: Path, out: Path, settings: EvaluateSection, tasks: Sequence[str]
-) -> dict[str, Any]:
-    """Measure `model` against `base` on the held-out documents of `corpus`.
-
-    Args:
+    Attributes:
         model: anything `load_model` reads; for a run directory the report shows its training too.
         base: None takes the base that the run or the adapter records; an adapter is loaded on it, so it must be its own.
+        others: further systems: see `gather_systems`.
+        questions: files of multiple-choice questions, JSON lines.
+        general: a file of general text.
+        citations: a file of citations, JSON lines.
+        quick: measure as little as answers within minutes.
+    """
+
+    model: str
+    corpus: Path
+    tasks: Sequence[str]
+    base: str | None = None
+    others: Sequence[str] = ()
+    questions: tuple[Path, ...] = ()
+    general: Path | None = None
+    citations: Path | None = None
+    quick: bool = False
+    kind: Literal["evaluate", "reproduce"] = "evaluate"
+
+    def files(self) -> dict[DataFile, list[str]]:
+        """The SHA-256 of the files given of each kind."""
+        given: dict[DataFile, tuple[Path | None, ...]] = {
+            "questions": self.questions,
+            "general": (self.general,),
+            "citations": (self.citations,),
+        }
+        return {kind: [sha256_file(path) for path in paths if path] for kind, paths in given.items()}
+
+
+def evaluate(request: Request, recipe: Recipe, out: Path) -> dict[str, Any]:
+    """Measure a model against its base, other models and baselines on the held-out documents of a corpus.
+
+    What was measured is kept: stopped at any point, the same request goes on where it was, and one with further tasks,
+    systems or files adds to it.
 
     Returns:
         The report, as `report.json` holds it.
 
     Raises:
         ModelError, NetworkError: a model cannot be had.
-        RunError: `corpus` is no complete corpus or was trained on, no base is known, or `out` holds something else.
-        UserInputError: a task has an unknown name, or the models have different tokenizers.
+        CostCeilingError: an API would cost more than `recipe.api` allows.
+        RunError: the corpus is none or was trained on, no base is known, or `out` holds something else.
+        UserInputError: a task has an unknown name, or a file cannot be used.
     """
-    tasks = _known(tasks)
-    corpus_manifest = read_manifest(corpus, CORPUS_STAGE)
-    verify_files(corpus, corpus_manifest, ["test.parquet"])
-    run = _training_run(Path(model))
-    device = resolve_device(settings.device)
-    adapted = load_model(model, device, base)
-    base_model = load_model(_base_of(model, base, run, adapted), device)
-    _require_comparable(base_model, adapted)
-    if (Path(model) / INDEX).is_file():
-        _require_unseen(corpus / "test.parquet", Path(model))
+    tasks = [find_task(name) for name in known_tasks(request.tasks)]
+    manifest = read_manifest(request.corpus, CORPUS_STAGE)
+    verify_files(request.corpus, manifest, ["train.parquet", "test.parquet"])
+    subject = describe_subject(request.model)
+    settings = published(recipe.evaluate) if recipe.evaluate.published else recipe.evaluate
+    settings, note = quick(settings) if request.quick else (settings, None)
+    data = EvaluationData(
+        request.corpus,
+        settings.seed,
+        request.questions,
+        request.general,
+        request.citations,
+        subject.trained_ids(),
+    )
+    missing = {task.NAME: reason for task in tasks if (reason := task.missing(data, settings))}
+    files = request.files()
+    systems = gather_systems(request.model, request.base, request.others, subject, out / FOLDER, settings, recipe.api)
+    for model in (request.model, *(system.spec for system in systems if system.role != "baseline")):
+        require_unseen(request.corpus / "test.parquet", model)
     identity = {
-        "model": adapted.digest,
-        "base": base_model.digest,
-        "test.parquet": corpus_manifest["files"]["test.parquet"]["sha256"],
+        "corpus": {name: manifest["files"][name]["sha256"] for name in ("train.parquet", "test.parquet")},
+        "files": files,
         "settings": settings.model_dump(mode="json", exclude={"device"}),
-        "tokenizer": adapted.tokenizer.digest,
-        "tasks": tasks,
+        "kind": request.kind,
+        "votes": sha256_file(out / VOTES) if (out / VOTES).is_file() else None,
+        "systems": {system.key: [system.identity, system.unavailable] for system in systems},
+        "tasks": [task.NAME for task in tasks],
     }
-    with stage_directory(out, STAGE_NAME, identity, disposable=_OUTPUTS) as stage:
+    with stage_directory(
+        out,
+        STAGE_NAME,
+        identity,
+        disposable=_DISPOSABLE,
+        keeps=FOLDER,
+        extensible=("systems", "tasks", "files", "votes", "kind"),
+    ) as stage:
         if stage.state == "complete":
             say(f"{out}: the evaluation is already there")
             return read_json(out / REPORT_JSON)
-        documents = choose_documents(corpus / "test.parquet", settings)
-        say(f"evaluating on {len(documents)} of {corpus_manifest['counts']['test']:,} held-out documents")
-        results = _run_tasks(base_model, adapted, documents, settings, tasks, out)
-        report = {
-            "schema_version": SCHEMA_VERSION,
-            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "name": run.manifest["recipe"]["name"] if run else Path(model).name,
-            "num_documents": len(documents),
-            "num_documents_held_out": corpus_manifest["counts"]["test"],
-            **results,
-            "train": _train_summary(run),
-            "models": {
-                "base": {"name": base_model.name, "digest": base_model.digest},
-                "adapted": {"name": adapted.name, "digest": adapted.digest},
-            },
-            "corpus": {
-                "counts": corpus_manifest["counts"],
-                "split": corpus_manifest["split"],
-                "inputs": corpus_manifest["identity"]["inputs"],
-                "files": {name: record["sha256"] for name, record in corpus_manifest["files"].items()},
-            },
-            "settings": settings.model_dump(mode="json"),
-            "recipe": run.manifest["recipe"] if run else None,
-            "versions": versions(),
-            "hardware": hardware(),
-        }
-        write_report(report, run.metrics if run else [], out)
-        stage.finish([name for name in _OUTPUTS if (out / name).is_file()], {"documents": len(documents)})
+        asked = [task for task in tasks if task.NAME not in missing]
+        say(f"evaluating {subject.name} on {manifest['counts']['test']:,} held-out documents: {len(asked)} tasks")
+        kept = _measure(asked, systems, data, settings, files)
+        results = {}
+        for task in asked:
+            try:
+                results[task.NAME] = _summarise(task, kept, data, settings)
+            except NetworkError as error:  # the encoder that compares meanings cannot be fetched
+                missing[task.NAME] = str(error)
+                warn(f"{task.NAME} is left out: {error}")
+        evaluation = Evaluation(request, recipe, settings, subject, systems, tasks, missing, kept, results, note)
+        report = assemble(evaluation, manifest, rater_table(out))
+        written = write_report(report, subject.metrics, out)
+        stage.finish(written, {"tasks": len(results), "documents": report["num_documents"]})
     return report
 
 
-def choose_documents(path: Path, settings: EvaluateSection) -> list[Document]:
-    """`num_documents` held-out documents drawn without replacement, in the order drawn; all if there are no more."""
-    import numpy as np
-
-    documents = list(read_documents(path))
-    order = np.random.default_rng(settings.seed).permutation(len(documents))[: settings.num_documents]
-    return [documents[index] for index in order.tolist()]
-
-
-def _run_tasks(
-    base: LoadedModel,
-    adapted: LoadedModel,
-    documents: list[Document],
+def _measure(
+    tasks: Sequence[EvaluationTask],
+    systems: Sequence[System],
+    data: EvaluationData,
     settings: EvaluateSection,
-    tasks: Sequence[str],
-    out: Path,
-) -> dict[str, Any]:
-    systems = HFLanguageModel(base), HFLanguageModel(adapted)
-    results: dict[str, Any] = {}
-    if "perplexity" in tasks:
-        perplexity = measure_perplexity(*systems, documents, settings)
-        _write_lines(out / "perplexity.jsonl", perplexity.samples)
-        results |= {"num_tokens": perplexity.metrics["num_tokens"], "perplexity": perplexity.metrics}
-    if "completion" in tasks:
-        say("continuing abstracts with both models")
-        completions = complete_documents(*systems, documents, settings)
-        _write_lines(out / "completions.jsonl", completions)
-        results["completions"] = completions
-    return results
+    files: Mapping[DataFile, list[str]],
+) -> dict[str, dict[str, Kept]]:
+    """The measurements of each task, by the system's key; one model is in memory at a time."""
+    kept: dict[str, dict[str, Kept]] = {task.NAME: {} for task in tasks}
+    # what may fail for reasons that lie elsewhere is asked first
+    for system in sorted(systems, key=lambda system: system.role != "other"):
+        for task in tasks:
+            if system.unavailable or not task.NEEDS & system.abilities:
+                continue
+            inputs = {kind: files[kind] for kind in sorted(task.FILES)}
+            found = read_measurement(system, task, inputs)
+            if found is None:
+                found = _measure_one(system, task, data, settings)
+                if found is None:
+                    break
+                write_measurement(system, task, inputs, found.measurement, found.seconds)
+            kept[task.NAME][system.key] = found
+        system.close()
+    order = [system.key for system in systems]
+    return {name: dict(sorted(own.items(), key=lambda item: order.index(item[0]))) for name, own in kept.items()}
 
 
-def _base_of(model: str, base: str | None, run: TrainingRun | None, adapted: LoadedModel) -> str:
-    if base is not None:
-        return base
-    recorded = run.manifest["base"]["name"] if run else _base_of_merge(Path(model)) or adapted.base_name
-    if recorded is None:
-        raise RunError(f"{model} does not record the base that it was trained from", "name it with --base")
-    return str(recorded)
-
-
-def _base_of_merge(path: Path) -> str | None:
-    if not (path / MANIFEST).is_file():
+def _measure_one(system: System, task: EvaluationTask, data: EvaluationData, settings: EvaluateSection) -> Kept | None:
+    """A measurement; None of a baseline whose weights cannot be fetched, which then is unavailable."""
+    say(f"{system.label}: {task.NAME}")
+    started = time.monotonic()
+    try:
+        measurement = task.measure(system, data, settings)
+    except NetworkError as error:
+        if system.role != "baseline":
+            raise
+        system.unavailable = str(error)
+        warn(f"{system.label} is left out: {error}")
         return None
-    manifest = read_json(path / MANIFEST)
-    return str(manifest["base"]["name"]) if manifest.get("stage") == MERGE_STAGE else None
+    seconds = time.monotonic() - started
+    say(f"{system.label}: {task.NAME} took {duration(seconds)}")
+    return Kept(measurement, round(seconds, 1))
 
 
-def _training_run(path: Path) -> TrainingRun | None:
-    if not (path / MANIFEST).is_file():
-        return None
-    manifest = read_json(path / MANIFEST)
-    if manifest.get("stage") != TRAIN_STAGE:
-        return None
-    lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return TrainingRun(manifest, [record for record in map(json.loads, lines) if "loss" in record])
-
-
-def _train_summary(run: TrainingRun | None) -> dict[str, Any] | None:
-    if run is None:
-        return None
-    counts = run.manifest["counts"]
-    return {
-        "method": run.manifest["recipe"]["train"]["method"],
-        "num_tokens": counts["tokens"],
-        "tokens_per_second": run.manifest["tokens_per_second"],
-        "seconds": run.manifest["train_seconds"],
-        "steps": counts["steps"],
-        "parameters": counts["parameters"],
-        "parameters_trained": counts["parameters_trained"],
-        "final_loss": run.metrics[-1]["loss"],
-        "hardware": run.manifest["hardware"],
-    }
-
-
-def _known(tasks: Sequence[str]) -> list[str]:
-    """The tasks in their own order, each once."""
-    unknown = [task for task in tasks if task not in TASKS]
-    if unknown or not tasks:
-        raise UserInputError(f"there is no task {unknown[0] if unknown else ''!r}", f"choose from {', '.join(TASKS)}")
-    return [task for task in TASKS if task in tasks]
-
-
-def _require_comparable(base: LoadedModel, adapted: LoadedModel) -> None:
-    if base.tokenizer.digest != adapted.tokenizer.digest:
-        raise UserInputError(
-            f"{adapted.name} and {base.name} have different tokenizers, so that their perplexities cannot be compared",
-            "give a base with the same tokenizer",
-        )
-
-
-def _require_unseen(test: Path, run: Path) -> None:
-    """Refuse held-out documents that the run was trained on."""
-    import pyarrow.parquet as pq
-
-    trained = pq.read_table(run / INDEX, columns=["id", "content_hash"]).to_pydict()
-    ids, hashes = set(trained["id"]), set(trained["content_hash"])
-    seen = [document.id for document in read_documents(test) if document.id in ids or document.content_hash in hashes]
-    if seen:
-        raise RunError(
-            f"{run} was trained on {len(seen)} of the documents that {test.parent} holds out (such as {seen[0]})",
-            "evaluate on the corpus that it was trained from",
-        )
-
-
-def _write_lines(path: Path, records: list[dict[str, Any]]) -> None:
-    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+def _summarise(
+    task: EvaluationTask, kept: Mapping[str, Mapping[str, Kept]], data: EvaluationData, settings: EvaluateSection
+) -> TaskResult:
+    measurements = {key: own.measurement for key, own in kept[task.NAME].items()}
+    return task.summarise(measurements, data, settings, ADAPTED)

@@ -1,0 +1,78 @@
+"""What a task gives the report to show: figures, tables and examples as plain data, drawn by `astrollama.evaluation.report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["bars", "lines", "histogram", "matrix"]
+Cell = str | float | int | None
+
+
+@dataclass(frozen=True)
+class Series:
+    """The values of one system in a figure.
+
+    Attributes:
+        system: its key, which decides name and colour.
+        x: positions, as many as `y`; of `bars` the names of groups; of a `histogram` the edges of the bins, one more than `y`.
+        y: heights.
+        low, high: the 95 % interval of each `y`, or empty.
+        label: shown instead of the system's name where a system has several series.
+    """
+
+    system: str
+    x: Sequence[float | str]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot.
+
+    Attributes:
+        name: of its files, such as `reliability`; unique within a task.
+        kind: `bars` with intervals, one group a name; `lines` with points; a `histogram`; or a `matrix`, of which each
+            series is a row (`label` its name) and `x` the columns' names.
+        diagonal: draw y = x, as in a reliability diagram.
+        note: one or two sentences on what is seen, with the numbers of samples.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+    diagonal: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; numbers are printed with three significant digits, None as a dash."""
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """Something to read: a text, and what stands beside it.
+
+    Attributes:
+        title: of the paper, or of the pair.
+        text: what all had before them, such as the prompt; "" where there is none.
+        answers: (name, text) pairs to be read side by side; a system's key stands for its name.
+    """
+
+    title: str
+    text: str
+    answers: Sequence[tuple[str, str]]

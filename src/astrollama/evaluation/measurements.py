@@ -1,0 +1,76 @@
+"""Measurements on disk: one system in one task, kept as soon as it is made, so that a crash loses one at most."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from astrollama.errors import RunError
+from astrollama.evaluation.data import DataFile
+from astrollama.evaluation.systems import System
+from astrollama.evaluation.task import EvaluationTask, Measurement
+from astrollama.runs import read_json, write_json, write_text
+
+FOLDER = "measurements"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A measurement and how long it took."""
+
+    measurement: Measurement
+    seconds: float
+
+
+def read_measurement(system: System, task: EvaluationTask, inputs: Mapping[DataFile, list[str]]) -> Kept | None:
+    """What was measured before of this very system, with this version of the task and these files; None if nothing was.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    described, samples = _paths(system, task)
+    if not described.is_file() or not samples.is_file():
+        return None
+    kept = read_json(described)
+    if kept["identity"] != _identity(system, task, inputs):
+        return None
+    try:
+        records = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise RunError(f"{samples} is damaged ({error})", "delete it, and give the command again") from error
+    if len(records) != kept["num_samples"]:
+        raise RunError(
+            f"{samples} holds {len(records)} records, not {kept['num_samples']}",
+            "delete it, and give the command again",
+        )
+    return Kept(Measurement(records, kept["details"]), kept["seconds"])
+
+
+def write_measurement(
+    system: System, task: EvaluationTask, inputs: Mapping[DataFile, list[str]], measurement: Measurement, seconds: float
+) -> None:
+    """Keep a measurement: the samples first, then the file that says that they are whole."""
+    described, samples = _paths(system, task)
+    samples.parent.mkdir(parents=True, exist_ok=True)
+    described.unlink(missing_ok=True)
+    write_text(samples, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in measurement.samples))
+    write_json(
+        described,
+        {
+            "identity": _identity(system, task, inputs),
+            "num_samples": len(measurement.samples),
+            "seconds": seconds,
+            "details": measurement.details,
+        },
+    )
+
+
+def _paths(system: System, task: EvaluationTask) -> tuple[Path, Path]:
+    return system.folder / f"{task.NAME}.json", system.folder / f"{task.NAME}.jsonl"
+
+
+def _identity(system: System, task: EvaluationTask, inputs: Mapping[DataFile, list[str]]) -> dict[str, Any]:
+    return {"system": system.identity, "task": task.NAME, "version": task.VERSION, "inputs": dict(inputs)}

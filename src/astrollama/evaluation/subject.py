@@ -1,0 +1,99 @@
+"""What is known of the model that an evaluation is about: its run, its base, and the documents that it was trained on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from astrollama.corpus.store import read_documents
+from astrollama.errors import RunError
+from astrollama.models.folder import BASE_RECORD, read_base_record
+from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE
+from astrollama.runs import MANIFEST, read_json
+from astrollama.tokens.shards import INDEX
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model that is evaluated.
+
+    Attributes:
+        name: of its recipe, or of its folder.
+        base: what it was made from, as it was recorded.
+        manifest: of the run that trained it, or None.
+        metrics: the run's steps, one record each.
+        trained_on: a Parquet file with `id` and `content_hash` of each training document, or None where it is not known.
+    """
+
+    name: str
+    base: str | None
+    manifest: dict[str, Any] | None
+    metrics: list[dict[str, Any]]
+    trained_on: Path | None
+
+    def summary(self) -> dict[str, Any] | None:
+        """What the report tells of the training, or None."""
+        if self.manifest is None:
+            return None
+        counts = self.manifest["counts"]
+        return {
+            "method": self.manifest["recipe"]["train"]["method"],
+            "num_tokens": counts["tokens"],
+            "tokens_per_second": self.manifest["tokens_per_second"],
+            "seconds": self.manifest["train_seconds"],
+            "steps": counts["steps"],
+            "parameters": counts["parameters"],
+            "parameters_trained": counts["parameters_trained"],
+            "final_loss": self.metrics[-1]["loss"],
+            "hardware": self.manifest["hardware"],
+        }
+
+    def trained_ids(self) -> frozenset[str]:
+        """The identifiers of the documents that it was trained on; empty where they are not known."""
+        return frozenset(_trained(self.trained_on)["id"]) if self.trained_on else frozenset()
+
+
+def describe_subject(model: str) -> Subject:
+    """What can be known of a model: of a run and of a merged run all, of any other folder its adapter's base at most."""
+    path = Path(model)
+    # a run's own weights, `run/model`, know their run too
+    home = next((folder for folder in (path, path.parent) if (folder / INDEX).is_file()), path)
+    manifest = read_json(home / MANIFEST) if (home / MANIFEST).is_file() else {}
+    stage = manifest.get("stage")
+    trained_on = home / INDEX if (home / INDEX).is_file() else None
+    if stage == TRAIN_STAGE:
+        lines = (home / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        steps = [record for record in map(json.loads, lines) if "loss" in record]
+        return Subject(manifest["recipe"]["name"], str(manifest["base"]["name"]), manifest, steps, trained_on)
+    base = str(manifest["base"]["name"]) if stage == MERGE_STAGE else None
+    if base is None and (path / BASE_RECORD).is_file():
+        base = read_base_record(path).name
+    return Subject(path.name or model, base, None, [], trained_on)
+
+
+def require_unseen(test: Path, model: str) -> None:
+    """Refuse held-out documents that a model was trained on, as far as that is known.
+
+    Raises:
+        RunError: there are some.
+    """
+    trained_on = describe_subject(model).trained_on
+    if trained_on is None:
+        return
+    trained = _trained(trained_on)
+    ids, hashes = set(trained["id"]), set(trained["content_hash"])
+    seen = [document.id for document in read_documents(test) if document.id in ids or document.content_hash in hashes]
+    if seen:
+        raise RunError(
+            f"{model} was trained on {len(seen)} of the documents that {test.parent} holds out (such as {seen[0]})",
+            "evaluate on the corpus that it was trained from",
+        )
+
+
+def _trained(path: Path) -> dict[str, list[str]]:
+    import pyarrow.parquet as pq
+
+    columns: dict[str, list[str]] = pq.read_table(path, columns=["id", "content_hash"]).to_pydict()
+    return columns

@@ -1,0 +1,208 @@
+"""The runner with tiny models: what is measured is kept, extended and never measured twice; what must not be compared is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from astrollama.cli.main import run
+from astrollama.evaluation.report.schema import Report
+from astrollama.evaluation.tasks import calibration, perplexity
+from tests.conftest import tiny_recipe
+
+FEW = {"num_documents": 8, "num_calibration": 6, "num_resamples": 200, "packed_length": 64}
+
+
+def command(
+    model: Path, base: Path, corpus: Path, out: Path, *more: str, tasks: str = "perplexity,calibration"
+) -> list[str]:
+    settings = [part for key, value in FEW.items() for part in ("--set", f"evaluate.{key}={value}")]
+    given = ["--corpus", corpus, "--base", base, "--out", out, "--tasks", tasks]
+    return ["evaluate", str(model), *map(str, given), *settings, *more]
+
+
+def report_of(out: Path) -> dict:  # type: ignore[type-arg]
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    Report.model_validate(report)
+    return report
+
+
+@pytest.fixture
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+@pytest.fixture(scope="module")
+def out(
+    other_tiny_model: Path, tiny_model: Path, sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("evaluation") / "out"
+    assert run(command(other_tiny_model, tiny_model, sample_corpus, folder)) == 0
+    return folder
+
+
+def test_every_task_tells_of_every_system(out: Path) -> None:
+    report = report_of(out)
+    assert [system["key"] for system in report["systems"]] == ["adapted", "base"]
+    assert list(report["tasks"]) == ["perplexity", "calibration"]
+    for task in report["tasks"].values():
+        assert set(task["systems"]) == {"adapted", "base"}
+        for system in task["systems"].values():
+            value = system["metrics"][task["primary_metric"]]
+            low, high = value["ci95"]
+            assert low <= value["value"] <= high
+        assert {comparison["against"] for comparison in task["comparisons"]} == {"base"}
+    assert report["seconds"] > 0
+    assert report["leak"] is None
+
+
+def test_each_sample_is_on_disk(out: Path) -> None:
+    lines = (out / "measurements" / "adapted" / "perplexity.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == FEW["num_documents"] == report_of(out)["num_documents"]
+    assert report_of(out)["num_tokens"] == sum(json.loads(line)["num_tokens"] for line in lines)
+
+
+def test_a_second_time_nothing_is_done(
+    out: Path, other_tiny_model: Path, tiny_model: Path, sample_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert run(command(other_tiny_model, tiny_model, sample_corpus, out)) == 0
+    assert "the evaluation is already there" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_other_settings_are_refused(
+    out: Path, other_tiny_model: Path, tiny_model: Path, sample_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command(other_tiny_model, tiny_model, sample_corpus, out, "--set", "evaluate.seed=3")) == 2
+    assert "holds another run (settings.seed is 0, now 3)" in capsys.readouterr().err
+
+
+def test_a_crash_loses_one_measurement_at_most(
+    other_tiny_model: Path, tiny_model: Path, sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    ordinary = calibration.measure
+    with monkeypatch.context() as patch:
+
+        def fail_for_the_base(system, data, settings):  # type: ignore[no-untyped-def]
+            if system.key == "base":
+                raise KeyboardInterrupt
+            return ordinary(system, data, settings)
+
+        patch.setattr(calibration, "measure", fail_for_the_base)
+        assert run(command(other_tiny_model, tiny_model, sample_corpus, out)) == 130
+    assert not (out / "report.json").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (out / "measurements").rglob("*.json*")}
+    assert {path.name for path in kept} == {
+        "perplexity.json",
+        "perplexity.jsonl",
+        "calibration.json",
+        "calibration.jsonl",
+    }
+    assert run(command(other_tiny_model, tiny_model, sample_corpus, out)) == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert set(report_of(out)["tasks"]["calibration"]["systems"]) == {"adapted", "base"}
+
+
+def test_more_tasks_and_systems_add_to_what_is_there(
+    other_tiny_model: Path, tiny_model: Path, sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert run(command(other_tiny_model, tiny_model, sample_corpus, out, tasks="perplexity")) == 0
+    alone = report_of(out)["tasks"]["perplexity"]["systems"]
+    measured: list[str] = []
+    ordinary = perplexity.measure
+    monkeypatch.setattr(
+        perplexity, "measure", lambda system, *rest: measured.append(system.key) or ordinary(system, *rest)
+    )
+    assert run(command(other_tiny_model, tiny_model, sample_corpus, out, "--with", str(tiny_model))) == 0
+    assert measured == ["tiny-llama"]
+    together = report_of(out)["tasks"]["perplexity"]["systems"]
+    assert {key: together[key] for key in alone} == alone
+    assert together["tiny-llama"]["metrics"] == alone["base"]["metrics"]
+
+
+def test_a_model_against_itself_shows_no_difference(tiny_model: Path, sample_corpus: Path, tmp_path: Path) -> None:
+    assert run(command(tiny_model, tiny_model, sample_corpus, tmp_path / "out")) == 0
+    comparisons = [one for task in report_of(tmp_path / "out")["tasks"].values() for one in task["comparisons"]]
+    assert len(comparisons) >= 4
+    for comparison in comparisons:
+        assert comparison["difference"] == 0
+        assert comparison["ci95"] == [0, 0]
+        assert comparison["verdict"] == "undecided"
+
+
+def test_documents_that_a_run_was_trained_on_are_refused(
+    tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astrollama.corpus.build import import_corpus
+    from astrollama.models.load import load_tokenizer
+    from astrollama.sections import CorpusSection
+    from astrollama.sources.files import FileSource
+    from astrollama.sources.sample import SAMPLE
+    from astrollama.tokens.shards import pack_corpus
+    from astrollama.training.run import train
+
+    pack_corpus(sample_corpus, load_tokenizer(tiny_model), str(tiny_model), tmp_path / "tokens")
+    recipe = tiny_recipe(tiny_model, 'train.budget="600 tokens"')
+    train(recipe, tmp_path / "tokens", tmp_path / "run", resume=False)
+    import_corpus(FileSource([SAMPLE]), CorpusSection(test_fraction=0.5), tmp_path / "leaky")
+    for model in (tmp_path / "run", tmp_path / "run" / "model"):
+        out = tmp_path / "out"
+        assert run(command(model, tiny_model, tmp_path / "leaky", out)) == 2
+        assert "was trained on" in capsys.readouterr().err
+        assert not out.exists()
+    assert run(command(tiny_model, tmp_path / "run", tmp_path / "leaky", tmp_path / "out")) == 2
+    assert "was trained on" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_key")
+def test_a_missing_key_is_an_empty_column_that_says_so(
+    tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(command(tiny_model, tiny_model, sample_corpus, out, "--with", "gpt-4", tasks="perplexity")) == 0
+    report = report_of(out)
+    (gpt,) = [system for system in report["systems"] if system["key"] == "gpt-4"]
+    assert "OPENAI_API_KEY" in gpt["unavailable"]
+    assert report["tasks"]["perplexity"]["systems"]["gpt-4"]["metrics"] == {}
+    assert "OPENAI_API_KEY" in (out / "report.html").read_text(encoding="utf-8")
+    assert "OPENAI_API_KEY" in capsys.readouterr().out
+
+
+def test_what_a_system_cannot_do_is_left_out_with_the_reason(
+    tiny_model: Path, sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "not-asked")
+    out = tmp_path / "out"
+    assert run(command(tiny_model, tiny_model, sample_corpus, out, "--with", "gpt-4", tasks="perplexity")) == 0
+    left_out = report_of(out)["tasks"]["perplexity"]["systems"]["gpt-4"]["left_out"]
+    assert left_out == "gpt-4 cannot tell how likely a text is"
+
+
+def test_an_api_that_cannot_be_reached_is_one_line(
+    tiny_model: Path,
+    sample_corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    more = ["--with", "openai:absent", "--set", 'api.base_url="http://127.0.0.1:9/v1"']
+    more += ["--set", "api.prices={absent = [0.0, 0.0]}", "--set", "evaluate.num_completions=2"]
+    assert run(command(tiny_model, tiny_model, sample_corpus, tmp_path / "out", *more, tasks="completion")) == 1
+    error = capsys.readouterr().err
+    assert "127.0.0.1:9" in error.splitlines()[-1]
+    assert "secret" not in error
+
+
+def test_an_unknown_task_is_told_what_was_meant(
+    tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command(tiny_model, tiny_model, sample_corpus, tmp_path / "out", tasks="perplexty")) == 2
+    assert "did you mean perplexity?" in capsys.readouterr().err
