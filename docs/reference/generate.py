@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md from every `--help`, and docs/reference/recipe.md from the recipe's fields.
+"""Write docs/reference/cli.md from every `--help`, recipe.md from the recipe's fields, and report.md from the report's schema.
 
 With `--check` nothing is written; the exit code is 1 where a file is out of date.
 """
@@ -18,14 +18,16 @@ os.environ.pop("GITHUB_ACTIONS", None)
 
 from astrollama.cli.main import app, run
 from astrollama.recipe import Recipe, builtin_recipes, load_recipe
+from report_page import report_page, report_schema
 
 HERE = Path(__file__).parent
 
 
 def main() -> int:
-    """Write or check both pages."""
+    """Write or check all pages."""
     stale = []
-    for name, text in (("cli.md", cli_page()), ("recipe.md", recipe_page())):
+    pages = {"cli.md": cli_page(), "recipe.md": recipe_page(), "report.md": report_page()}
+    for name, text in (pages | {"report.schema.json": report_schema()}).items():
         path = HERE / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue

@@ -1,0 +1,88 @@
+"""The page: no script, no font and no picture from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from astrollama.console import duration
+from astrollama.evaluation.report.pictures import Picture
+from astrollama.evaluation.report.summary import BETTER, chance_words, num_comparisons, summary_rows, tally
+from astrollama.evaluation.report.words import (
+    DASH,
+    cell_text,
+    counted,
+    difference_text,
+    number,
+    percent,
+    verdict,
+    verdict_words,
+)
+
+
+def render_page(report: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]], training: Picture | None) -> str:
+    """The whole page.
+
+    Args:
+        pictures: of each task's figures, in their order.
+        training: the loss curve.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("astrollama.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    labels = {system["key"]: system["label"] for system in report["systems"]}
+    environment.filters |= {
+        "percent": percent,
+        "number": number,
+        "hundredths": lambda value: DASH if value is None else f"{value:.2f}",
+        "cell": cell_text,
+        "duration": duration,
+        "toml": _toml,
+        "named": lambda value: labels.get(value, value) if isinstance(value, str) else value,
+        "difference": difference_text,
+        "verdict_words": verdict_words,
+        "is_numeric": _numeric_columns,
+    }
+    rows = summary_rows(report)
+    perplexity = report["perplexity"]
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        rows=rows,
+        tally=tally(rows, report["subject"]),
+        chance=chance_words(num_comparisons(rows, report["subject"])),
+        subject=labels[report["subject"]],
+        perplexity=perplexity,
+        verdict=verdict(perplexity) if perplexity else None,
+        pictures=pictures,
+        training=training,
+        better=BETTER,
+        counted=counted,
+        dash=DASH,
+    )
+
+
+def _toml(settings: Mapping[str, Any]) -> str:
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(settings))
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: what is not set is left out."""
+    if isinstance(value, Mapping):
+        return {key: _without_none(own) for key, own in value.items() if own is not None}
+    return value
+
+
+def _numeric_columns(table: Mapping[str, Any]) -> list[bool]:
+    """Which columns hold numbers only, to be set flush right."""
+    return [
+        all(row[place] is None or not isinstance(row[place], str) for row in table["rows"])
+        for place in range(len(table["columns"]))
+    ]
