@@ -20,14 +20,11 @@ from astrollama.errors import RunError, UserInputError
 from astrollama.files import (
     TEMPORARY_PREFIX,
     Json,
-    atomic_path,
-    copy_file,
     disk_errors,
     read_json,
     remove,
     sha256_file,
     write_json,
-    write_text,
 )
 from astrollama.provenance import command, hardware, versions
 

@@ -38,7 +38,7 @@ def encoder() -> LetterCounter:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> VectorCache:
-    return VectorCache(tmp_path / "new" / "vectors.sqlite")
+    return VectorCache(tmp_path / "new" / "vectors.sqlite", "one")
 
 
 def test_order_and_duplicates_are_those_of_the_texts(cache: VectorCache, encoder: LetterCounter) -> None:
@@ -82,25 +82,25 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, encoder: LetterCount
     with pytest.raises(
         RunError, match=r"vectors\.sqlite is damaged .*: delete it, and give the command again"
     ) as caught:
-        VectorCache(path).embed(encoder, ["a"], "mean")
+        VectorCache(path, "one").embed(encoder, ["a"], "mean")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("vector", [b"\x00" * 8, b"\x00" * 7, "text", None])
 def test_a_damaged_vector_is_no_vector(tmp_path: Path, encoder: LetterCounter, vector: object) -> None:
     path = tmp_path / "vectors.sqlite"
-    VectorCache(path).embed(encoder, ["a", "b"], "mean")
+    VectorCache(path, "one").embed(encoder, ["a", "b"], "mean")
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE vectors SET vector = ? WHERE key = (SELECT min(key) FROM vectors)", (vector,))
     with pytest.raises(RunError, match="is damaged"):
-        VectorCache(path).embed(encoder, ["a", "b"], "mean")
+        VectorCache(path, "one").embed(encoder, ["a", "b"], "mean")
 
 
 def test_a_path_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path, encoder: LetterCounter) -> None:
     path = tmp_path / "vectors.sqlite"
     path.mkdir()
     with pytest.raises(RunError, match="cannot be used"):
-        VectorCache(path).embed(encoder, ["a"], "mean")
+        VectorCache(path, "one").embed(encoder, ["a"], "mean")
 
 
 def test_a_vector_that_is_not_finite_is_refused_and_not_kept(
@@ -111,3 +111,9 @@ def test_a_vector_that_is_not_finite_is_refused_and_not_kept(
         with pytest.raises(ModelError, match="letters gives vectors with values that are not finite"):
             cache.embed(encoder, ["a"], "mean")
     assert cache.embed(encoder, ["a"], "mean").tolist() == [[1, 0, 0, 0]]
+
+
+def test_another_model_under_the_same_path_does_not_get_its_vectors(tmp_path: Path, encoder: LetterCounter) -> None:
+    for identity in ("one", "other"):
+        VectorCache(tmp_path / "vectors.sqlite", identity).embed(encoder, ["a"], "mean")
+    assert encoder.asked == ["a", "a"]

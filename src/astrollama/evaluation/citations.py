@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def citation_gold(path: Path, data: EvaluationData, num_citing: int) -> Citation
     )
 
 
-def _is_list_of_ids(value: Any) -> bool:
+def _is_list_of_ids(value: Any) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
 
 

@@ -43,7 +43,7 @@ class Transformation:
 
     def __call__(self, vectors_ND: np.ndarray) -> np.ndarray:
         """The vectors after the map, in float64, of shape (N, K)."""
-        moved_NK = vectors_ND - self.mean_D
+        moved_NK: np.ndarray = vectors_ND - self.mean_D
         if self.matrix_DK is not None:
             moved_NK = moved_NK @ self.matrix_DK
         moved_NK[np.linalg.norm(moved_NK, axis=1) <= self.least_length] = 0
@@ -81,7 +81,8 @@ def transformations(vectors_ND: np.ndarray) -> dict[str, Transformation]:
 def directions(vectors_ND: np.ndarray) -> np.ndarray:
     """The vectors at length 1; zero stays zero, and has a cosine of 0 with everything."""
     lengths_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
-    return np.divide(vectors_ND, lengths_N1, out=np.zeros_like(vectors_ND), where=lengths_N1 > 0)
+    divided_ND: np.ndarray = np.divide(vectors_ND, lengths_N1, out=np.zeros_like(vectors_ND), where=lengths_N1 > 0)
+    return divided_ND
 
 
 def shape_statistics(directions_ND: np.ndarray) -> dict[str, float]:
@@ -155,7 +156,8 @@ def _moments(directions_ND: np.ndarray) -> _Moments:
 def _in_their_span(directions_ND: np.ndarray) -> np.ndarray:
     """The same directions in as few coordinates as hold them, with the same cosines."""
     left_NK, singular_K, _ = np.linalg.svd(directions_ND, full_matrices=False)
-    return left_NK * singular_K
+    coordinates_NK: np.ndarray = left_NK * singular_K
+    return coordinates_NK
 
 
 def _statistics(moments: _Moments) -> dict[str, float]:

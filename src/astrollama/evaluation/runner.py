@@ -12,7 +12,7 @@ from astrollama.console import duration, say, warn
 from astrollama.corpus.store import STAGE_NAME as CORPUS_STAGE
 from astrollama.errors import NetworkError
 from astrollama.evaluation.assemble import Evaluation, assemble
-from astrollama.evaluation.candidates import ADAPTED, gather_systems
+from astrollama.evaluation.candidates import ADAPTED, BASE, gather_systems
 from astrollama.evaluation.data import DataFile, EvaluationData
 from astrollama.evaluation.measurements import FOLDER, Kept, read_measurement, write_measurement
 from astrollama.evaluation.presets import published, quick
@@ -21,8 +21,9 @@ from astrollama.evaluation.report import REPORT_HTML, REPORT_JSON, write_report
 from astrollama.evaluation.subject import describe_subject, require_unseen
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import EvaluationTask, TaskResult, find_task, known_tasks
+from astrollama.files import read_json, sha256_file
 from astrollama.recipe import Recipe
-from astrollama.runs import read_json, read_manifest, sha256_file, stage_directory, verify_files
+from astrollama.runs import read_manifest, stage_directory, verify_files
 from astrollama.sections import EvaluateSection
 
 STAGE_NAME = "evaluation"
@@ -104,6 +105,7 @@ def evaluate(request: Request, recipe: Recipe, out: Path) -> dict[str, Any]:
         "files": files,
         "settings": settings.model_dump(mode="json", exclude={"device"}),
         "kind": request.kind,
+        "models": {system.key: system.identity for system in systems if system.key in (ADAPTED, BASE)},
         "votes": sha256_file(out / VOTES) if (out / VOTES).is_file() else None,
         "systems": {system.key: [system.identity, system.unavailable] for system in systems},
         "tasks": [task.NAME for task in tasks],

@@ -61,7 +61,7 @@ class System:
             UnsupportedError: this encoder cannot pool in this way.
         """
         encoder: Encoder = self._ready("embed")
-        return VectorCache(self.folder / "vectors.sqlite").embed(encoder, texts, pooling)
+        return VectorCache(self.folder / "vectors.sqlite", self.identity).embed(encoder, texts, pooling)
 
     def close(self) -> None:
         """Let go of the model; it is loaded again when it is asked for."""

@@ -20,11 +20,16 @@ TEXTS_AT_ONCE = 64
 
 
 class VectorCache:
-    """The vectors of one system, in one SQLite file."""
+    """The vectors of one system, in one SQLite file.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        identity: what decides the vectors, such as the digest of the weights: others under the same path are not taken.
+    """
+
+    def __init__(self, path: Path, identity: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        self._identity = identity
 
     def embed(self, encoder: Encoder, texts: Sequence[str], pooling: Pooling) -> np.ndarray:
         """As `Encoder.embed`, which is asked only for the texts that are not here yet.
@@ -33,7 +38,7 @@ class VectorCache:
             RunError: the file is damaged or cannot be written.
             ModelError: a vector has values that are not finite.
         """
-        keys = [_key(text, pooling) for text in texts]
+        keys = [_key(self._identity, text, pooling) for text in texts]
         with self._opened() as database:
             missing = {key: text for key, text in zip(keys, texts, strict=True) if not _has(database, key)}
             self._add(database, encoder, missing, pooling)
@@ -78,8 +83,8 @@ class VectorCache:
         return RunError(f"{self._path} is damaged ({why})", "delete it, and give the command again")
 
 
-def _key(text: str, pooling: Pooling) -> bytes:
-    return hashlib.sha256(f"{pooling}\n{text}".encode("utf-8", "surrogatepass")).digest()
+def _key(identity: str, text: str, pooling: Pooling) -> bytes:
+    return hashlib.sha256(f"{identity}\n{pooling}\n{text}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _has(database: sqlite3.Connection, key: bytes) -> bool:

@@ -8,7 +8,6 @@ from pydantic import Field, field_validator
 
 from astrollama.sections.base import MAX_SEED, Device, Section, list_to_tuple
 
-
 NonNegative = Annotated[float, Field(ge=0)]
 
 
@@ -86,7 +85,15 @@ class EvaluateSection(Section):
     num_zero_shot: int = Field(60, ge=0, description="Of these, how many by likelihood alone.")
     head_epochs: int = Field(1, ge=0, description="Epochs of training a head with LoRA; 0 leaves it out.")
     head_length: int = Field(96, ge=8, description="Tokens of an abstract that the head reads: the first.")
-    num_questions: int = Field(5, ge=1, description="Questions a subject, at most; astronomy is asked whole.")
+    num_builtin_questions: int = Field(
+        120,
+        ge=1,
+        description="Built-in elementary questions of astronomy, and as many general ones; there are 120 each.",
+    )
+    num_astronomy_questions: int = Field(
+        1_000, ge=1, description="Questions of the subject astronomy in files, at most. MMLU has 152."
+    )
+    num_questions: int = Field(5, ge=1, description="Questions of any other subject in files, at most.")
     num_fewshot: int = Field(
         0,
         ge=0,
