@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from _training import pack_sample, passive_threads, write_llama
+from astrollama.files import TEMPORARY_PREFIX, sha256_file
 from astrollama.models.registry import find_model
 from astrollama.provenance import hardware
-from astrollama.runs import TEMPORARY_PREFIX, sha256_file
 from astrollama.training.metrics import read_metrics
 
 LENGTH, TOKENS_A_STEP = 64, 256

@@ -21,12 +21,13 @@ import torch
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.corpus.plots import CATEGORY_COLOURS, INK, plain_name, save_figure
 from astrollama.errors import UserInputError
+from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.intervals import bootstrap_sums, interval_95
-from astrollama.evaluation.runner import choose_documents
+from astrollama.files import read_json
 from astrollama.models.load import LoadedModel, load_model, resolve_device
 from astrollama.provenance import hardware
 from astrollama.records import Document
-from astrollama.runs import MANIFEST, read_json
+from astrollama.runs import MANIFEST
 from astrollama.sections import EvaluateSection
 from astrollama.tokens.shards import INDEX
 
@@ -38,8 +39,8 @@ def main() -> None:
     options = parse()
     settings = EvaluateSection(num_documents=options.documents, seed=options.seed)
     documents = {
-        "field": choose_documents(options.corpus / "test.parquet", settings),
-        "general": choose_documents(options.general / "test.parquet", settings),
+        "field": EvaluationData(options.corpus, options.seed).test[: options.documents],
+        "general": EvaluationData(options.general, options.seed).test[: options.documents],
     }
     curves: dict[str, list[dict[str, Any]]] = {}
     for name, run in options.run:

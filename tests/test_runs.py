@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from astrollama.errors import AstroLlamaError, RunError
-from astrollama.runs import atomic_path, read_json, read_manifest, stage_directory, verify_files, write_json, write_text
+from astrollama.files import atomic_path, read_json, write_json, write_text
+from astrollama.runs import read_manifest, stage_directory, verify_files
 
 IDENTITY: dict[str, Any] = {"settings": {"size": 1}, "input": "a.jsonl"}
 
@@ -280,7 +281,7 @@ def test_a_full_disk_is_one_clear_error_and_the_old_file_stays(tmp_path: Path) -
 import json, resource, sys
 from pathlib import Path
 from astrollama.errors import AstroLlamaError
-from astrollama.runs import write_text
+from astrollama.files import write_text
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # Python ignores SIGXFSZ, so that writing fails
 try:
     write_text(Path(sys.argv[1]), "x" * 100_000)

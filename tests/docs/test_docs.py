@@ -26,7 +26,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 RUN = ["README.md", "docs/tutorial.md", "docs/how-to/own-papers.md", "docs/how-to/not-forgetting.md"]
 RUN += ["docs/how-to/adapters.md", "docs/how-to/merge.md", "docs/how-to/plan.md", "docs/how-to/paper-recipe.md"]
 RUN += ["docs/how-to/base-models.md", "docs/how-to/stop-and-resume.md"]
+RUN += ["docs/how-to/evaluate.md", "docs/how-to/classify.md", "docs/how-to/rate.md"]
 RUN += ["docs/how-to/harvest.md", "docs/how-to/full-text.md", "docs/how-to/corpus.md", "docs/how-to/own-field.md"]
+FEW = ["max_new_tokens=3", "num_resamples=200", "num_documents=8", "num_embeddings=20", "num_completions=2"]
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 
@@ -89,6 +91,8 @@ def test_every_command_of_the_docs_works(
     Path("questions.jsonl").write_text(
         '{"question": "Which star is nearest to the Sun?", "answer": "Proxima Centauri"}'
     )
+    choices = {"question": "Which star is nearest to the Sun?", "choices": ["Vega", "Proxima Centauri"], "answer": "B"}
+    Path("multiple-choice.jsonl").write_text(json.dumps(choices))
     Path("sources").mkdir()
     Path("sources/2309.00001.tar.gz").write_bytes(tar(("ms.tex", PAPER)))
     for method in ("full", "lora"):
@@ -113,8 +117,8 @@ def test_every_command_of_the_docs_works(
                 words += ["--model", str(tiny_model)]
             if words[0] == "complete":
                 words += ["--max-new-tokens", "3"] + ([] if "--model" in words else ["--model", str(tiny_model)])
-            if words[0] == "evaluate":
-                words += ["--set", "evaluate.max_new_tokens=3", "--set", "evaluate.num_resamples=200"]
+            if words[0] in ("evaluate", "reproduce"):
+                words += [part for setting in FEW for part in ("--set", f"evaluate.{setting}")]
             if page == "docs/tutorial.md" and "--out" in words:
                 shutil.rmtree(words[words.index("--out") + 1], ignore_errors=True)
             assert run(words) == 0, (page, line, capsys.readouterr().err)

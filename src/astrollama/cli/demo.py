@@ -12,6 +12,7 @@ from astrollama.cli.evaluate import describe_perplexity
 from astrollama.cli.options import JsonOption, OnErrorOption, SetOption, describe_corpus, print_json
 
 REPORTS = ("report.html", "report.json")
+TASKS = ("perplexity", "completion")
 
 
 def demo(
@@ -39,11 +40,12 @@ def demo(
     """
     from astrollama.console import say
     from astrollama.corpus.build import import_corpus
-    from astrollama.evaluation.runner import TASKS, evaluate
+    from astrollama.evaluation.runner import Request, evaluate
+    from astrollama.files import copy_file, read_json
     from astrollama.models.load import load_tokenizer
     from astrollama.models.registry import find_model
     from astrollama.recipe import load_recipe
-    from astrollama.runs import copy_file, read_json, stage_directory
+    from astrollama.runs import stage_directory
     from astrollama.sources.files import FileSource
     from astrollama.sources.sample import SAMPLE
     from astrollama.tokens.shards import pack_corpus
@@ -77,7 +79,7 @@ def demo(
                 f"     {run['counts']['tokens']:,} tokens in {run['counts']['steps']:,} steps at {run['tokens_per_second']:,.0f} tokens/s"
             )
             say("5/5  evaluation")
-            evaluate(str(home / "run"), None, home / "corpus", home / "evaluation", resolved.evaluate, TASKS)
+            evaluate(Request(str(home / "run"), home / "corpus", TASKS), resolved, home / "evaluation")
             for name in REPORTS:
                 copy_file(home / "evaluation" / name, home / name)
             stage.finish([*REPORTS], {})

@@ -1,60 +1,127 @@
-"""`astrollama evaluate`: what changed, measured."""
+"""`astrollama evaluate` and `astrollama reproduce`: what changed, measured."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from astrollama.cli.options import JsonOption, OutOption, SetOption, print_json
 
+if TYPE_CHECKING:
+    from astrollama.evaluation.runner import Request
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A run directory, or any model that `astrollama model show` takes.")
+]
+CorpusOption = Annotated[Path, typer.Option("--corpus", help="The corpus whose held-out documents to use.")]
+BaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--base", help="What to compare with. Default: the base that the run records. An adapter needs its own base."
+    ),
+]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="SYSTEM",
+        help="A further system: any model; gpt-4 or gpt-3, the paper's; openai:NAME (chat) or openai-embeddings:NAME "
+        "behind the OpenAI protocol. May be repeated.",
+    ),
+]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="The recipe whose sections `evaluate` and `api` to use.")]
+
 
 def evaluate(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A run directory, or any model that `astrollama model show` takes.")
-    ],
-    corpus: Annotated[Path, typer.Option("--corpus", help="The corpus whose held-out documents to use.")],
+    model: ModelArgument,
+    corpus: CorpusOption,
     out: OutOption,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            "--base",
-            help="What to compare with. Default: the base that the run records. An adapter needs its own base.",
-        ),
+    base: BaseOption = None,
+    with_: WithOption = None,
+    tasks: Annotated[str, typer.Option("--tasks", help="Which tasks, with commas between, or `all`.")] = "all",
+    questions: Annotated[
+        list[Path] | None,
+        typer.Option("--questions", help="Multiple-choice questions, JSON lines, such as MMLU. May be repeated."),
     ] = None,
-    tasks: Annotated[str, typer.Option("--tasks", help="Which tasks, with commas between.")] = "perplexity,completion",
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="The recipe whose evaluate section to use.")
-    ] = "smollm2-135m-cpu",
+    general: Annotated[
+        Path | None, typer.Option("--general", help="General text, to measure what was forgotten.")
+    ] = None,
+    citations: Annotated[
+        Path | None, typer.Option("--citations", help="Who cites whom, JSON lines with `id` and `refs`, for retrieval.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Answer within minutes; the report says how much wider its intervals are.")
+    ] = False,
+    recipe: RecipeOption = "smollm2-135m-cpu",
     set_: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare a model with its base on held-out documents: perplexity with intervals, and completions side by side.
+    """Compare a model with its base, other models and baselines, in nine tasks, with intervals.
 
-    Writes report.html, report.json and one record a document to OUT.
+    Tasks: perplexity, completion, embeddings, retrieval, categorisation, knowledge, forgetting, conviction, calibration.
+    Writes report.html, report.json, plots and one record a sample to OUT. What is measured is kept: stopped at any point,
+    the same command goes on, and one with more tasks or systems adds to it.
 
-    Example: astrollama evaluate run --corpus corpus --out evaluation --set evaluate.num_documents=100
+    Example: astrollama evaluate run --corpus corpus --out evaluation --quick
     """
+    from astrollama.evaluation.runner import Request
+    from astrollama.evaluation.task import TASKS
+
+    names = list(TASKS) if tasks == "all" else [name.strip() for name in tasks.split(",")]
+    request = Request(
+        model, corpus, names, base, with_ or (), tuple(questions or ()), general, citations, quick, "evaluate"
+    )
+    _run(request, recipe, set_, out, json)
+
+
+def reproduce(
+    model: ModelArgument,
+    corpus: CorpusOption,
+    out: OutOption,
+    base: BaseOption = None,
+    with_: WithOption = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Answer within minutes instead of with the paper's amounts.")
+    ] = False,
+    recipe: RecipeOption = "smollm2-135m-cpu",
+    set_: SetOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Repeat the AstroLLaMA paper's three experiments, and set its own figures beside ours.
+
+    Perplexity, completion and embeddings with the paper's settings: packed pieces of 512 tokens, temperature 0.3, up to
+    1,024 new tokens, 10,000 abstracts embedded. What `--set` gives in `evaluate` stands, as does `--quick`.
+
+    Example: astrollama reproduce run --corpus corpus --out paper --set evaluate.num_embeddings=1000
+    """
+    from astrollama.evaluation.runner import PAPER_TASKS, Request
+
+    request = Request(model, corpus, PAPER_TASKS, base, with_ or (), quick=quick, kind="reproduce")
+    _run(request, recipe, ["evaluate.published=true", *(set_ or [])], out, json)
+
+
+def _run(request: Request, recipe: str, settings: list[str] | None, out: Path, as_json: bool) -> None:
+    from astrollama.evaluation.report import REPORT_HTML, summary_lines
     from astrollama.evaluation.runner import evaluate as run_evaluation
     from astrollama.recipe import load_recipe
 
-    settings = load_recipe(recipe, set_ or []).evaluate
-    report = run_evaluation(model, base, corpus, out, settings, [name.strip() for name in tasks.split(",")])
-    if json:
+    report = run_evaluation(request, load_recipe(recipe, settings or []), out)
+    if as_json:
         print_json(report)
         return
-    if "perplexity" in report:
-        typer.echo(describe_perplexity(report))
-    typer.echo(f"the report is {out / 'report.html'}")
+    for line in summary_lines(report):
+        typer.echo(line)
+    typer.echo(f"the report is {out / REPORT_HTML}")
 
 
-def describe_perplexity(report: dict[str, object]) -> str:
+def describe_perplexity(report: dict[str, Any]) -> str:
     """One line on the perplexities."""
     from astrollama.evaluation.report import verdict
 
     perplexity = report["perplexity"]
-    assert isinstance(perplexity, dict)
+    assert perplexity["relative_reduction"] is not None
     interval = perplexity["relative_reduction_ci95"]
     shown = f" (reduction {interval[0]:.1%} to {interval[1]:.1%}, 95 % interval)" if interval else ""
     reduction = perplexity["relative_reduction"]

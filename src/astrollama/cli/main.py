@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from astrollama import __version__
-from astrollama.cli import complete, corpus, demo, evaluate, model, pack, plan, train
+from astrollama.cli import classify, complete, corpus, demo, evaluate, model, pack, plan, rate, train
 from astrollama.console import speaks
 from astrollama.errors import AstroLlamaError, UserInputError
 
@@ -34,7 +34,10 @@ app.command()(pack.pack)
 app.command()(plan.plan)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command()(evaluate.reproduce)
+app.command()(rate.rate)
 app.command()(complete.complete)
+app.command()(classify.classify)
 
 
 def _print_version(wanted: bool) -> None:

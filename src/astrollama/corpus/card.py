@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from astrollama.corpus.measures import Measures, TokenCounter, measure
 from astrollama.corpus.plots import draw_plots
 from astrollama.corpus.skews import PATTERNS, find_skews
+from astrollama.files import write_text
 from astrollama.records import UNKNOWN
-from astrollama.runs import write_text
 from astrollama.sections import CardSection
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from astrollama.corpus.clean import repair, words_of
 from astrollama.errors import SourceError
-from astrollama.runs import sha256_file
+from astrollama.files import sha256_file
 
 if TYPE_CHECKING:
     import numpy as np

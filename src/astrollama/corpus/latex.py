@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from astrollama.console import progress, say
 from astrollama.corpus.store import storable
+from astrollama.files import atomic_path
 from astrollama.records import UNKNOWN, Paper, date_of_arxiv_id, paper_and_version
-from astrollama.runs import StageDirectory, atomic_path, read_manifest, refuse_inside, stage_directory
+from astrollama.runs import StageDirectory, read_manifest, refuse_inside, stage_directory
 from astrollama.sources.files import FileSource
 from astrollama.sources.latex.convert import PaperText, Parts
 from astrollama.sources.latex.inventory import Item, digest, find_items

@@ -19,8 +19,8 @@ from astrollama.corpus.dedup import NUM_PERMUTATIONS, Fingerprints, signature, w
 from astrollama.corpus.filters import HasDate, HasText, InMonths, IsProse, LongEnough, NotWithdrawn
 from astrollama.corpus.store import storable
 from astrollama.errors import AstroLlamaError
+from astrollama.files import atomic_path, read_json, write_json
 from astrollama.records import Document, Dropped, Paper, Step, paper_and_version, rejected_schema
-from astrollama.runs import atomic_path, read_json, write_json
 from astrollama.sections import CorpusSection
 from astrollama.sources.files import FileSource, PassedOver, Unreadable
 

@@ -17,8 +17,8 @@ from astrollama.corpus.parts import Staged, part_paths
 from astrollama.corpus.previous import HeldOutText
 from astrollama.corpus.split import SPLITS, Split, SplitRule
 from astrollama.corpus.store import storable, table_writer
+from astrollama.files import write_json
 from astrollama.records import document_schema, paper_and_version, rejected_schema
-from astrollama.runs import write_json
 from astrollama.sections import CorpusSection
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.corpus.measures import NO_YEAR, Measures
-from astrollama.runs import atomic_path
+from astrollama.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy as np

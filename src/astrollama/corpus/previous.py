@@ -15,8 +15,9 @@ from astrollama.corpus.dedup import Fingerprints, signature, words_hash
 from astrollama.corpus.split import SPLITS, Split
 from astrollama.corpus.store import STAGE_NAME
 from astrollama.errors import RunError
+from astrollama.files import atomic_path
 from astrollama.records import paper_and_version
-from astrollama.runs import atomic_path, read_manifest, verify_files
+from astrollama.runs import read_manifest, verify_files
 from astrollama.sections import CorpusSection
 
 EARLIER = "earlier.parquet"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.errors import RunError
+from astrollama.files import atomic_path
 from astrollama.records import Document
-from astrollama.runs import atomic_path
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from astrollama.errors import ModelError, RecipeError
+from astrollama.files import atomic_path
 from astrollama.models.folder import NF4, BaseRecord
 from astrollama.models.load import LoadedModel, save_adapter, save_model
 from astrollama.models.quiet import quiet_libraries
-from astrollama.runs import atomic_path
 from astrollama.sections import LoraSection
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from astrollama.errors import ModelError, RecipeError
+from astrollama.files import read_json
 from astrollama.models.folder import ADAPTER_CONFIG
 from astrollama.models.packaged import PACKAGED_MODELS
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, WEIGHTS, cache_folder
-from astrollama.runs import MANIFEST, STAGE, read_json
+from astrollama.runs import MANIFEST, STAGE
 
 _CONFIG = "config.json"
 _LLAMA_2_7B = {"max_position_embeddings": 4096, "rms_norm_eps": 1e-5}

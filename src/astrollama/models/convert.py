@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from astrollama.errors import ModelError
-from astrollama.runs import atomic_path
+from astrollama.files import atomic_path
 
 # llama.cpp's names of pre-tokenizers that take digits one by one before the GPT-2 pattern; transformers' GGUF reader
 # knows the pattern only. It matters where spaces stand before a number.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.errors import ModelError, UserInputError
+from astrollama.files import write_json
 from astrollama.models.folder import (
     ADAPTER_WEIGHTS,
     BASE_RECORD,
@@ -19,7 +20,6 @@ from astrollama.models.folder import (
 )
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import ModelFolder, find_model
-from astrollama.runs import write_json
 from astrollama.sections import Device
 from astrollama.tokens.tokenizer import DocumentTokenizer
 

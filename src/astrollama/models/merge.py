@@ -18,11 +18,12 @@ from torch import Tensor
 
 from astrollama.console import progress, say
 from astrollama.errors import ModelError, UserInputError
+from astrollama.files import atomic_path, copy_file, read_json
 from astrollama.models.folder import open_weights, read_base_record, tensor_shapes, weight_files, weights_digest
 from astrollama.models.load import load_model, load_tokenizer, save_model
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, WEIGHTS, ModelFolder, find_model
-from astrollama.runs import MANIFEST, atomic_path, copy_file, read_json, read_manifest, refuse_inside, stage_directory
+from astrollama.runs import MANIFEST, read_manifest, refuse_inside, stage_directory
 from astrollama.tokens.shards import INDEX
 from astrollama.tokens.tokenizer import DocumentTokenizer
 

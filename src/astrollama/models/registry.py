@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 from astrollama.console import say
 from astrollama.errors import ModelError, NetworkError
+from astrollama.files import TEMPORARY_PREFIX, read_json, sha256_file
 from astrollama.models.convert import convert_gguf
 from astrollama.models.folder import (
     ADAPTER_CONFIG,
@@ -23,16 +24,7 @@ from astrollama.models.folder import (
     weights_digest,
 )
 from astrollama.models.packaged import PACKAGED_MODELS, PackagedModel, fetch_gguf
-from astrollama.runs import (
-    MANIFEST,
-    STAGE,
-    TEMPORARY_PREFIX,
-    read_json,
-    read_manifest,
-    sha256_file,
-    stage_directory,
-    verify_files,
-)
+from astrollama.runs import MANIFEST, STAGE, read_manifest, stage_directory, verify_files
 
 STAGE_NAME = "model"
 WEIGHTS = "model"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from astrollama.errors import SourceError
+from astrollama.files import sha256_file
 from astrollama.records import Paper
-from astrollama.runs import sha256_file
 from astrollama.sources.bibtex import read_bibtex
 from astrollama.sources.folders import paper_files
 from astrollama.sources.json_lines import read_json_lines

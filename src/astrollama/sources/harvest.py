@@ -17,16 +17,8 @@ from typing import Any, Literal
 
 from astrollama.console import say, warn
 from astrollama.errors import InterruptedRunError, UserInputError
-from astrollama.runs import (
-    MANIFEST,
-    STAGE,
-    StageDirectory,
-    read_json,
-    read_manifest,
-    stage_directory,
-    stage_state,
-    write_json,
-)
+from astrollama.files import read_json, write_json
+from astrollama.runs import MANIFEST, STAGE, StageDirectory, read_manifest, stage_directory, stage_state
 from astrollama.signals import handle_stopping
 from astrollama.sources.harvest_pages import Cursor, Window, collect, first_day_of_update
 from astrollama.sources.harvest_store import DELETED, PAPERS, compact

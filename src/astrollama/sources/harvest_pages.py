@@ -15,7 +15,7 @@ from typing import Any
 
 from astrollama.console import progress, say, warn
 from astrollama.errors import AstroLlamaError, NetworkError, RunError, UserInputError
-from astrollama.runs import read_json, sha256_file, write_json
+from astrollama.files import read_json, sha256_file, write_json
 from astrollama.sources.harvest_store import Index, read_index, write_part
 from astrollama.sources.oai_client import OaiClient
 from astrollama.sources.oai_records import OaiError, OaiRecord, Page

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astrollama.errors import RunError
-from astrollama.runs import atomic_path
+from astrollama.files import atomic_path
 from astrollama.sources.oai_records import OaiRecord, local_id
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from astrollama.files import atomic_path
 from astrollama.records import Document
-from astrollama.runs import atomic_path
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,8 +19,9 @@ from astrollama.console import say, track
 from astrollama.corpus.store import STAGE_NAME as CORPUS_STAGE
 from astrollama.corpus.store import read_documents
 from astrollama.errors import RunError
+from astrollama.files import atomic_path
 from astrollama.records import Document
-from astrollama.runs import StageDirectory, atomic_path, read_manifest, refuse_inside, stage_directory, verify_files
+from astrollama.runs import StageDirectory, read_manifest, refuse_inside, stage_directory, verify_files
 from astrollama.tokens.shard_writer import ShardWriter
 from astrollama.tokens.tokenizer import DocumentTokenizer
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from astrollama.console import warn
 from astrollama.errors import AstroLlamaError, TrainingError
-from astrollama.runs import TEMPORARY_PREFIX, atomic_path, read_json, sha256_file, write_json
+from astrollama.files import TEMPORARY_PREFIX, atomic_path, read_json, sha256_file, write_json
 from astrollama.training.schedule import Position
 
 if TYPE_CHECKING:

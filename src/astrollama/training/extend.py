@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from astrollama.errors import RunError, TrainingError
+from astrollama.files import read_json, write_json
 from astrollama.models.registry import TRAIN_STAGE
-from astrollama.runs import MANIFEST, STAGE, locked, read_json, write_json
+from astrollama.runs import MANIFEST, STAGE, locked
 from astrollama.sections import Budget
 from astrollama.training import checkpoint
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.console import warn
-from astrollama.runs import atomic_path
+from astrollama.files import atomic_path
 from astrollama.training.trackers import open_trackers
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import torch
 
 from astrollama.console import say, warn
 from astrollama.errors import AstroLlamaError, InterruptedRunError, RunError, TrainingError
+from astrollama.files import atomic_path, write_text
 from astrollama.models.adapters import make_trainable
 from astrollama.models.architectures import count_parameters
 from astrollama.models.load import resolve_device
@@ -19,7 +20,7 @@ from astrollama.models.parallel import Parallel, parallel
 from astrollama.models.registry import TRAIN_STAGE
 from astrollama.models.registry import WEIGHTS as MODEL
 from astrollama.recipe import Recipe
-from astrollama.runs import StageDirectory, atomic_path, read_manifest, refuse_inside, stage_directory, write_text
+from astrollama.runs import StageDirectory, read_manifest, refuse_inside, stage_directory
 from astrollama.tokens.shards import INDEX
 from astrollama.training import checkpoint
 from astrollama.training.extend import extend_budget

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from astrollama.errors import SourceError
-from astrollama.runs import sha256_file
+from astrollama.files import sha256_file
 
 _SUFFIXES = (".tar.gz", ".tgz", ".tar", ".gz", ".zip", ".pdf", ".tex", ".ltx")
 _PACKAGES = (".tar.gz", ".tgz", ".tar", ".gz", ".zip")

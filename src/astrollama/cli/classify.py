@@ -1,0 +1,88 @@
+"""`astrollama classify`: the category of a text."""
+
+from __future__ import annotations
+
+import json as json_library
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from astrollama.cli.options import JsonOption, print_json
+
+if TYPE_CHECKING:
+    from astrollama.evaluation.categories.classify import Suggestion
+
+
+def classify(
+    text: Annotated[str | None, typer.Argument(help="An abstract, or as much of one as there is.")] = None,
+    head: Annotated[
+        Path | None,
+        typer.Option(
+            "--head",
+            help="A head's folder, or an evaluation's, of which the best head is taken. Default: the best under ./runs.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Where the head's model is now, if it has moved.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", help="Papers to classify instead, as `corpus import` reads them; one line of JSON each."
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many categories to show.")] = 3,
+    json: JsonOption = False,
+) -> None:
+    """Tell the category of a text by a head that `astrollama evaluate --tasks categorisation` trained.
+
+    Example: astrollama classify "We present radial velocities of a hot Jupiter's host star" --head evaluation
+    """
+    from astrollama.console import say
+    from astrollama.errors import UserInputError
+    from astrollama.evaluation.categories.classify import classify as classify_texts
+    from astrollama.evaluation.categories.classify import find_head
+    from astrollama.evaluation.categories.heads import load_head
+
+    if text is not None and file is None:
+        papers = [("", text)]
+    elif file is not None and text is None:
+        papers = _texts_of(file)
+    else:
+        raise UserInputError("a text or a file is needed, and not both", "give TEXT, or --file PAPERS")
+    folder = find_head(head)
+    trained = load_head(folder)
+    if folder != head:
+        say(f"the head is {folder}, trained on {trained.base.name}: macro-F1 {trained.measured['macro_f1']:.3f}")
+    found = classify_texts(trained, [text for _, text in papers], model, top)
+    if file is not None:
+        for (identifier, _), suggestions in zip(papers, found, strict=True):
+            typer.echo(json_library.dumps({"id": identifier, "categories": _records(suggestions)}, ensure_ascii=False))
+    elif json:
+        print_json({"categories": _records(found[0]), "head": str(folder), "model": trained.base.name})
+    else:
+        for suggestion in found[0]:
+            typer.echo(f"{suggestion.probability:6.1%}  {suggestion.category:12}  {suggestion.name}")
+
+
+def _texts_of(path: Path) -> list[tuple[str, str]]:
+    """The papers of a file with their identifiers."""
+    from astrollama.errors import SourceError
+    from astrollama.records import Paper
+    from astrollama.sources.files import FileSource
+
+    texts = []
+    for paper in FileSource([path]).papers():
+        assert isinstance(paper, Paper)  # it stops at what cannot be read, and no category is asked for
+        if not paper.abstract:
+            raise SourceError(f"{paper.origin} has no abstract", "leave it out")
+        texts.append((paper.arxiv_id, paper.abstract))
+    return texts
+
+
+def _records(suggestions: list[Suggestion]) -> list[dict[str, Any]]:
+    return [
+        {"category": found.category, "name": found.name, "probability": round(found.probability, 6)}
+        for found in suggestions
+    ]
