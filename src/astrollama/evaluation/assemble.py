@@ -116,7 +116,8 @@ def _takes_part(system: System, evaluation: Evaluation) -> bool:
 
 def _task(task: EvaluationTask, evaluation: Evaluation) -> dict[str, Any]:
     kept = evaluation.kept[task.NAME]
-    left_out = {
+    told = {key: own.measurement.details["left_out"] for key, own in kept.items() if "left_out" in own.measurement.details}
+    left_out = told | {
         system.key: reason
         for system in evaluation.systems
         if system.key not in kept and (reason := _reason(system, task))

@@ -12,7 +12,7 @@ from astrollama.errors import RunError
 from astrollama.evaluation.data import DataFile
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import EvaluationTask, Measurement
-from astrollama.runs import read_json, write_json, write_text
+from astrollama.files import read_json, write_json, write_text
 
 FOLDER = "measurements"
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from astrollama.corpus.store import read_documents
 from astrollama.errors import RunError
+from astrollama.files import read_json
 from astrollama.models.folder import BASE_RECORD, read_base_record
 from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE
-from astrollama.runs import MANIFEST, read_json
+from astrollama.runs import MANIFEST
 from astrollama.tokens.shards import INDEX
 
 

@@ -1,0 +1,113 @@
+"""Texts put into categories by a trained head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrollama.console import progress
+from astrollama.corpus.clean import repair
+from astrollama.errors import ModelError, UserInputError
+from astrollama.evaluation.categories.heads import FOLDER, RECORD, Head, read_record
+from astrollama.evaluation.categories.labels import plain_name
+from astrollama.evaluation.categories.logistic import softmax
+from astrollama.evaluation.categories.probe import Probe
+
+RUNS = Path("runs")
+TEXTS_AT_ONCE = 256
+_MAKE = "make one: astrollama evaluate MODEL --corpus CORPUS --out runs/evaluation --tasks categorisation"
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A category for a text; `name` is what arXiv calls it."""
+
+    category: str
+    name: str
+    probability: float
+
+
+def find_head(path: Path | None) -> Path:
+    """The folder of a head.
+
+    Args:
+        path: a head's folder, or any folder above heads, such as that of an evaluation, of which the one with the
+            highest macro-F1 is taken; None looks in `runs`.
+
+    Raises:
+        UserInputError: there is none.
+        ModelError: one of them is damaged.
+    """
+    root = RUNS if path is None else path
+    if (root / RECORD).is_file():
+        return root
+    found = sorted(record.parent for record in root.glob(f"**/{FOLDER}/*/{RECORD}"))
+    if not found:
+        where = f"no trained head in ./{RUNS}" if path is None else f"{path} holds no trained head"
+        raise UserInputError(where, _MAKE if path is None else f"give another folder, or {_MAKE}")
+    return max(found, key=lambda folder: read_record(folder)["macro_f1"])
+
+
+def classify(head: Head, texts: Sequence[str], model: str | None, top: int) -> list[list[Suggestion]]:
+    """The `top` likeliest categories of each text, repaired as those of a corpus are, the likeliest first.
+
+    Args:
+        model: where the head's model is now, if not where it was in training.
+
+    Raises:
+        ModelError: the model cannot be had, or is not the one that the head was trained on.
+        NetworkError: the model has to be fetched and cannot.
+        UserInputError: a text is empty.
+    """
+    cleaned = [repair(text.encode("utf-8", "replace").decode("utf-8")) for text in texts]
+    for number, text in enumerate(cleaned, start=1):
+        if not text.strip():
+            raise UserInputError(f"text {number} of {len(texts)} is empty", "give at least one word")
+    probabilities_NC = softmax(_logits(head, cleaned, model))
+    order_NC = np.argsort(-probabilities_NC, axis=-1, kind="stable")[:, :top]
+    return [
+        [Suggestion(head.labels[i], plain_name(head.labels[i]), float(probabilities_C[i])) for i in order_C]
+        for probabilities_C, order_C in zip(probabilities_NC, order_NC, strict=True)
+    ]
+
+
+def _logits(head: Head, texts: Sequence[str], model: str | None) -> np.ndarray:
+    encoder = _load_encoder(head, model)
+    logits = []
+    with progress("classifying", len(texts), shown=len(texts) > TEXTS_AT_ONCE) as bar:
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            part = texts[start : start + TEXTS_AT_ONCE]
+            if isinstance(head.classifier, Probe):
+                logits.append(head.classifier.logits(encoder.embed(part)))
+            else:
+                logits.append(head.classifier.logits(encoder.loaded, part))
+            bar.update(start + len(part))
+    return np.concatenate(logits)
+
+
+def _load_encoder(head: Head, model: str | None) -> Any:
+    """The model that the head was trained on."""
+    from astrollama.backends import hf, minilm
+    from astrollama.models.load import load_model, resolve_device
+
+    device = resolve_device("auto")
+    if head.base.name == minilm.NAME:
+        return minilm.load_minilm(device)
+    try:
+        loaded = load_model(model or head.base.name, device)
+    except ModelError as error:
+        if model is not None:
+            raise
+        what = f"the model that the head was trained on cannot be loaded ({error.what})"
+        raise ModelError(what, "say with --model where it is now") from error
+    if loaded.digest != head.base.digest:
+        raise ModelError(
+            f"the head was trained on {head.base.name} ({head.base.digest[:12]}…), not on {loaded.name} "
+            f"({loaded.digest[:12]}…)",
+            "give the model that it was trained on with --model",
+        )
+    return hf.HFLanguageModel(loaded)

@@ -1,0 +1,141 @@
+"""Trained heads on disk: `head.json`, `head.safetensors`, and for a fine-tuned one a folder `adapter` in PEFT's layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from astrollama.errors import ModelError, RunError
+from astrollama.evaluation.categories.logistic import Linear
+from astrollama.evaluation.categories.probe import Probe
+from astrollama.files import atomic_path, read_json, sha256_file, write_json
+from astrollama.models.folder import ADAPTER_WEIGHTS, BASE_RECORD, BaseRecord, open_weights
+from astrollama.provenance import versions
+
+if TYPE_CHECKING:
+    from astrollama.evaluation.categories.lora_head import LoraHead
+
+VERSION = 1
+FOLDER = "heads"
+RECORD = "head.json"
+ADAPTER = "adapter"
+PROBE, LORA = "probe", "lora"
+_WEIGHTS = "head.safetensors"
+_FIX = "make it again: astrollama evaluate MODEL --corpus CORPUS --out OUT --tasks categorisation"
+
+
+@dataclass(frozen=True)
+class Head:
+    """A trained head and what is known of it.
+
+    Attributes:
+        base: the model whose vectors it takes, by name and digest.
+        measured: `macro_f1`, its interval `macro_f1_ci95` and `num_test`, on held-out documents.
+        training: how it was trained, and `num_train`.
+    """
+
+    labels: tuple[str, ...]
+    base: BaseRecord
+    classifier: Probe | LoraHead
+    measured: dict[str, Any]
+    training: dict[str, Any]
+
+
+def save_head(folder: Path, head: Head) -> None:
+    """Write a head, atomically, in the place of an earlier one; `head.json` has the hashes of the other files."""
+    from safetensors.numpy import save_file
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lora = None if isinstance(head.classifier, Probe) else head.classifier
+    probe = head.classifier if isinstance(head.classifier, Probe) else head.classifier.probe
+    tensors = {
+        "mean": probe.mean_D,
+        "scale": probe.scale_D,
+        "weights": probe.linear.weights_CD,
+        "bias": probe.linear.bias_C,
+    }
+    with atomic_path(folder) as partial:
+        partial.mkdir()
+        save_file(tensors, partial / _WEIGHTS)
+        if lora is not None:
+            _save_adapter(partial / ADAPTER, lora, head.base)
+        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        record = {
+            "version": VERSION,
+            "kind": PROBE if lora is None else LORA,
+            "labels": list(head.labels),
+            "base": head.base.to_json(),
+            "pooling": "mean",
+            "max_tokens": None if lora is None else lora.max_tokens,
+            **head.measured,
+            "training": head.training,
+            "versions": versions(),
+            "files": {str(path.relative_to(partial)): sha256_file(path) for path in files},
+        }
+        write_json(partial / RECORD, record)
+
+
+def load_head(folder: Path) -> Head:
+    """Read a head, whose files must be those that were written.
+
+    Raises:
+        ModelError: there is none, or it is damaged, or of another version.
+    """
+    record = read_record(folder)
+    for name, digest in record["files"].items():
+        if not (folder / name).is_file() or sha256_file(folder / name) != digest:
+            raise ModelError(f"{folder / name} is missing or damaged", _FIX)
+    tensors = open_weights(folder / _WEIGHTS)
+    mean_D, scale_D, weights_CD, bias_C = (
+        tensors.get_tensor(name).numpy() for name in ("mean", "scale", "weights", "bias")
+    )
+    probe = Probe(mean_D, scale_D, Linear(weights_CD, bias_C))
+    return Head(
+        labels=tuple(record["labels"]),
+        base=BaseRecord(record["base"]["name"], record["base"]["digest"], None),
+        classifier=probe if record["kind"] == PROBE else _load_adapter(folder / ADAPTER, probe, record["max_tokens"]),
+        measured={name: record[name] for name in ("macro_f1", "macro_f1_ci95", "num_test")},
+        training=record["training"],
+    )
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What `head.json` says.
+
+    Raises:
+        ModelError: there is none, or it is damaged, or of another version.
+    """
+    try:
+        record = read_json(folder / RECORD)
+    except RunError as error:
+        raise ModelError(f"{folder} holds no head that can be read ({error.what})", _FIX) from error
+    if record.get("version") != VERSION:
+        raise ModelError(f"{folder} holds a head of version {record.get('version')}, not {VERSION}", _FIX)
+    lacking = {"kind", "labels", "base", "max_tokens", "macro_f1", "macro_f1_ci95", "num_test", "training", "files"}
+    lacking -= record.keys()
+    if lacking:
+        raise ModelError(f"{folder / RECORD} lacks {min(lacking)!r}", _FIX)
+    return record
+
+
+def _save_adapter(folder: Path, lora: LoraHead, base: BaseRecord) -> None:
+    """Write the low-rank layers as an adapter that `load_model` reads too, where `base` is no adapter itself."""
+    from safetensors.torch import save_file
+
+    from astrollama.evaluation.categories.layers import peft_config
+    from astrollama.evaluation.categories.lora_head import LORA as SETTINGS
+
+    folder.mkdir()
+    config = peft_config(SETTINGS)
+    config.base_model_name_or_path = base.name
+    config.save_pretrained(folder)
+    save_file({name: tensor.contiguous() for name, tensor in lora.adapter.items()}, folder / ADAPTER_WEIGHTS)
+    write_json(folder / BASE_RECORD, base.to_json())
+
+
+def _load_adapter(folder: Path, probe: Probe, max_tokens: int) -> LoraHead:
+    from astrollama.evaluation.categories.lora_head import LoraHead
+
+    tensors = open_weights(folder / ADAPTER_WEIGHTS)
+    return LoraHead({name: tensors.get_tensor(name) for name in tensors.keys()}, probe, max_tokens)  # noqa: SIM118
