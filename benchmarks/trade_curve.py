@@ -28,7 +28,6 @@ from astrollama.models.load import LoadedModel, load_model, resolve_device
 from astrollama.provenance import hardware
 from astrollama.records import Document
 from astrollama.runs import MANIFEST
-from astrollama.sections import EvaluateSection
 from astrollama.tokens.shards import INDEX
 
 ALPHAS = [round(0.1 * step, 1) for step in range(11)]
@@ -37,7 +36,6 @@ RESAMPLES = 10_000
 
 def main() -> None:
     options = parse()
-    settings = EvaluateSection(num_documents=options.documents, seed=options.seed)
     documents = {
         "field": EvaluationData(options.corpus, options.seed).test[: options.documents],
         "general": EvaluationData(options.general, options.seed).test[: options.documents],
@@ -117,7 +115,7 @@ def perplexity(model: LoadedModel, documents: list[Document]) -> dict[str, Any]:
     columns_KN = np.array([[own.nll for own in likelihoods], [own.num_tokens for own in likelihoods]], dtype=float)
     nll, tokens = columns_KN.sum(-1)
     resampled_nll, resampled_tokens = bootstrap_sums(columns_KN, RESAMPLES, seed=0)
-    interval = interval_95(np.exp(resampled_nll / resampled_tokens))
+    interval = interval_95(np.exp(resampled_nll / resampled_tokens), len(documents))
     return {"perplexity": float(np.exp(nll / tokens)), "ci95": interval, "tokens": int(tokens)}
 
 

@@ -134,7 +134,7 @@ def test_the_jackknife_interval_covers_the_truth_about_as_often_as_it_says(
     for seed in range(100):
         for name, terms_G in jackknife_terms(draw()).items():
             drawn = np.random.default_rng(seed).integers(0, len(terms_G), (300, len(terms_G)))
-            low, high = interval_95(terms_G[drawn].mean(-1))
+            low, high = interval_95(terms_G[drawn].mean(-1), len(terms_G))
             hits[name] += low <= truth[name] <= high
     assert all(84 <= own <= 100 for own in hits.values()), hits
     assert hits["mean_cosine"] < 100

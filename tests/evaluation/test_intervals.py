@@ -20,15 +20,26 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     hits = 0
     for seed in range(200):
         (sums,) = bootstrap_sums(generator.normal(3.0, 2.0, (1, 60)), 400, seed)
-        low, high = interval_95(sums / 60)
+        low, high = interval_95(sums / 60, 60)
         hits += low <= 3.0 <= high
     assert 180 <= hits <= 198
+
+
+@pytest.mark.parametrize("num_samples", [6, 8, 16])
+def test_the_interval_of_few_samples_covers_as_well(num_samples: int) -> None:
+    generator = np.random.default_rng(num_samples)
+    hits = 0
+    for seed in range(400):
+        (sums,) = bootstrap_sums(generator.normal(3.0, 2.0, (1, num_samples)), 2000, seed)
+        low, high = interval_95(sums / num_samples, num_samples)
+        hits += low <= 3.0 <= high
+    assert 0.905 <= hits / 400 <= 0.98
 
 
 def test_columns_stay_paired() -> None:
     noise = np.random.default_rng(1).normal(0, 50, 40)
     first, second = bootstrap_sums(np.stack([noise + 1.0, noise]), 1000, seed=0)
-    assert interval_95((first - second) / 40) == pytest.approx([1.0, 1.0])
+    assert interval_95((first - second) / 40, 40) == pytest.approx([1.0, 1.0])
 
 
 def test_the_resamples_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +58,7 @@ def test_a_ratio_of_sums_is_of_the_sums_and_no_mean_of_ratios() -> None:
     assert own.values_R is not None
     numerators_R, denominators_R = bootstrap_sums(columns_2N, 200, seed=0)
     assert np.array_equal(own.values_R, numerators_R / denominators_R)
-    assert own.ci95 == interval_95(own.values_R)
+    assert own.ci95 == interval_95(own.values_R, own.num_samples)
 
 
 def test_the_interval_of_a_mean_narrows_with_the_square_root_of_the_samples() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,53 @@ def test_more_tasks_and_systems_add_to_what_is_there(
     together = report_of(out)["tasks"]["perplexity"]["systems"]
     assert {key: together[key] for key in alone} == alone
     assert together["tiny-llama"]["metrics"] == alone["base"]["metrics"]
+
+
+def test_fewer_tasks_take_nothing_away(
+    other_tiny_model: Path, tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(command(other_tiny_model, tiny_model, sample_corpus, out, "--with", str(tiny_model))) == 0
+    before = report_of(out)
+    assert run(command(other_tiny_model, tiny_model, sample_corpus, out, tasks="perplexity")) == 0
+    assert "the evaluation is already there" in capsys.readouterr().err
+    assert report_of(out) == before
+
+
+def test_a_further_model_that_cannot_do_a_task_costs_that_task_alone(
+    tiny_model: Path, sample_corpus: Path, tmp_path: Path
+) -> None:
+    short = tmp_path / "short"
+    shutil.copytree(tiny_model, short)
+    config = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 32}))
+    out = tmp_path / "out"
+    assert run(command(tiny_model, tiny_model, sample_corpus, out, "--with", str(short))) == 0
+    tasks = report_of(out)["tasks"]
+    left_out = tasks["perplexity"]["systems"]["short"]["left_out"]
+    assert "pieces of 64 tokens are longer than the context" in left_out
+    assert tasks["calibration"]["systems"]["short"]["left_out"] is None
+    assert set(tasks["perplexity"]["systems"]) == {"adapted", "base", "short"}
+
+
+@pytest.mark.usefixtures("no_key")
+def test_what_was_paid_for_is_shown_without_the_key(
+    tiny_model: Path, sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astrollama.evaluation.data import EvaluationData
+    from astrollama.evaluation.measuring import measure_all
+    from astrollama.evaluation.systems import System
+    from astrollama.evaluation.task import Measurement
+    from astrollama.sections import EvaluateSection
+
+    data, settings = EvaluationData(sample_corpus, 0), EvaluateSection()
+    paid = System("gpt", "gpt", "openai:gpt", "other", frozenset({"score"}), "gpt", tmp_path)
+    monkeypatch.setattr(calibration, "measure", lambda *_: Measurement([{"id": "a", "text": "one\u2028line\x85"}]))
+    first = measure_all([calibration], [paid], data, settings, {})  # type: ignore[list-item]
+    paid.unavailable = "no key"
+    again = measure_all([calibration], [paid], data, settings, {})  # type: ignore[list-item]
+    assert again.kept == first.kept
+    assert again.kept["calibration"]["gpt"].measurement.samples[0]["text"] == "one\u2028line\x85"
 
 
 def test_a_model_against_itself_shows_no_difference(tiny_model: Path, sample_corpus: Path, tmp_path: Path) -> None:

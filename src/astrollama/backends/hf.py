@@ -24,8 +24,12 @@ PROMPTS_A_BATCH = 16
 LEAST_TEMPERATURE = 0.01
 
 
+# Raised when the same weights would get another score, continuation or vector.
+VERSION = 1
+
+
 class HFLanguageModel:
-    """A loaded model as a `LanguageModel`.
+    """A loaded model as a `LanguageModel`; states that are not finite raise `ModelError`.
 
     Attributes:
         loaded: the model itself, for what is to be trained on it.

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from astrollama.backends.base import ContinuationLikelihood
-from astrollama.backends.hf_rows import even_batches, predictions
+from astrollama.backends.hf_rows import even_batches, predictions, require_finite
 from astrollama.errors import UserInputError
 from astrollama.tokens.tokenizer import DocumentTokenizer
 
@@ -81,6 +81,7 @@ def likelihoods(model: Any, groups: Sequence[Branches]) -> Iterator[dict[int, Co
     for batch in even_batches([len(group.tokens) for group in groups]):
         chosen = [groups[number] for number in batch]
         hidden_ND = _hidden_states(model, chosen)
+        require_finite(hidden_ND)
         places, targets, owners = _predicted(chosen)
         device = model.device
         predicted = predictions(

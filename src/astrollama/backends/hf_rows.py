@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from astrollama.backends.base import TokenPredictions
+from astrollama.errors import ModelError
 from astrollama.models.attention import Documents, attending_within_documents
 from astrollama.models.forward import hidden_states
 from astrollama.models.loss import chunk_tokens
@@ -27,6 +28,9 @@ def states_of_rows(model: Any, rows: Sequence[Sequence[int]]) -> Iterator[tuple[
 
     Yields:
         Which rows are in the batch, and the states of their tokens end to end, of shape (N, D).
+
+    Raises:
+        ModelError: a state is not finite.
     """
     device = model.device
     for batch in even_batches(list(map(len, rows))):
@@ -37,7 +41,21 @@ def states_of_rows(model: Any, rows: Sequence[Sequence[int]]) -> Iterator[tuple[
         documents = Documents(lengths, offsets_S, max(lengths))
         with attending_within_documents(model):
             hidden_ND = hidden_states(model, tokens_N, positions_N, documents)
+        require_finite(hidden_ND)
         yield batch, hidden_ND
+
+
+def require_finite(hidden_ND: Tensor) -> None:
+    """Refuse states from which no number could be told.
+
+    Raises:
+        ModelError: one is infinite or not a number.
+    """
+    if not bool(torch.isfinite(hidden_ND).all()):
+        raise ModelError(
+            "the model gives states that are not finite",
+            "its weights are damaged, or its numbers too narrow: try another device or model",
+        )
 
 
 def even_batches(lengths: Sequence[int]) -> list[list[int]]:

@@ -40,7 +40,8 @@ def demo(
     """
     from astrollama.console import say
     from astrollama.corpus.build import import_corpus
-    from astrollama.evaluation.runner import Request, evaluate
+    from astrollama.evaluation.request import Request
+    from astrollama.evaluation.runner import evaluate
     from astrollama.files import copy_file, read_json
     from astrollama.models.load import load_tokenizer
     from astrollama.models.registry import find_model
@@ -90,5 +91,6 @@ def _print_end(report: dict[str, Any], home: Path, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    typer.echo(describe_perplexity(report))
+    if report["perplexity"] and report["perplexity"]["relative_reduction"] is not None:
+        typer.echo(describe_perplexity(report))
     typer.echo(f"the report is {(home / 'report.html').resolve()}")

@@ -10,7 +10,7 @@ import typer
 from astrollama.cli.options import JsonOption, OutOption, SetOption, print_json
 
 if TYPE_CHECKING:
-    from astrollama.evaluation.runner import Request
+    from astrollama.evaluation.request import Request
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="A run directory, or any model that `astrollama model show` takes.")
@@ -66,7 +66,7 @@ def evaluate(
 
     Example: astrollama evaluate run --corpus corpus --out evaluation --quick
     """
-    from astrollama.evaluation.runner import Request
+    from astrollama.evaluation.request import Request
     from astrollama.evaluation.task import TASKS
 
     names = list(TASKS) if tasks == "all" else [name.strip() for name in tasks.split(",")]
@@ -96,7 +96,8 @@ def reproduce(
 
     Example: astrollama reproduce run --corpus corpus --out paper --set evaluate.num_embeddings=1000
     """
-    from astrollama.evaluation.runner import PAPER_TASKS, Request
+    from astrollama.evaluation.request import Request
+    from astrollama.evaluation.runner import PAPER_TASKS
 
     request = Request(model, corpus, PAPER_TASKS, base, with_ or (), quick=quick, kind="reproduce")
     _run(request, recipe, ["evaluate.published=true", *(set_ or [])], out, json)
@@ -117,11 +118,10 @@ def _run(request: Request, recipe: str, settings: list[str] | None, out: Path, a
 
 
 def describe_perplexity(report: dict[str, Any]) -> str:
-    """One line on the perplexities."""
+    """One line on the perplexities of a base and a model with the same tokens."""
     from astrollama.evaluation.report import verdict
 
     perplexity = report["perplexity"]
-    assert perplexity["relative_reduction"] is not None
     interval = perplexity["relative_reduction_ci95"]
     shown = f" (reduction {interval[0]:.1%} to {interval[1]:.1%}, 95 % interval)" if interval else ""
     reduction = perplexity["relative_reduction"]

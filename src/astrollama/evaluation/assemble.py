@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from astrollama.evaluation import paper
 from astrollama.evaluation.candidates import ADAPTED, BASE
 from astrollama.evaluation.figures import Table
-from astrollama.evaluation.measurements import Kept
+from astrollama.evaluation.measuring import Measured
 from astrollama.evaluation.report import SCHEMA_VERSION, plain_json, task_json
 from astrollama.evaluation.subject import Subject
 from astrollama.evaluation.systems import System
@@ -21,7 +21,7 @@ from astrollama.recipe import Recipe
 from astrollama.sections import EvaluateSection
 
 if TYPE_CHECKING:
-    from astrollama.evaluation.runner import Request
+    from astrollama.evaluation.request import Request
 
 _DOES = {"score": "tell how likely a text is", "generate": "continue a text", "embed": "turn a text into a vector"}
 _OF_COMPLETION = ("id", "title", "date", "primary_category", "prompt", "truth")
@@ -33,7 +33,6 @@ class Evaluation:
 
     Attributes:
         missing: why a task was not run at all, by its name.
-        kept: measurements, by the task's name and the system's key.
         quick_note: how much wider the intervals of a quick one are, or None.
     """
 
@@ -44,7 +43,7 @@ class Evaluation:
     systems: Sequence[System]
     tasks: Sequence[EvaluationTask]
     missing: Mapping[str, str]
-    kept: Mapping[str, Mapping[str, Kept]]
+    measured: Measured
     results: Mapping[str, TaskResult]
     quick_note: str | None
 
@@ -92,7 +91,7 @@ def assemble(evaluation: Evaluation, corpus: Mapping[str, Any], votes: Table | N
         "perplexity": headline,
         "completions": _completions(evaluation),
         "train": subject.summary(),
-        "models": {key: {"name": systems[key].spec, "digest": systems[key].identity} for key in (BASE, ADAPTED)},
+        "models": {key: {"name": systems[key].spec, "digest": systems[key].digest} for key in (BASE, ADAPTED)},
         "corpus": {
             "counts": corpus["counts"],
             "split": corpus["split"],
@@ -103,31 +102,41 @@ def assemble(evaluation: Evaluation, corpus: Mapping[str, Any], votes: Table | N
         "recipe": subject.manifest["recipe"] if subject.manifest else None,
         "versions": versions(),
         "hardware": hardware(),
-        "seconds": round(sum(kept.seconds for own in evaluation.kept.values() for kept in own.values()), 1),
+        "seconds": round(sum(kept.seconds for own in evaluation.measured.kept.values() for kept in own.values()), 1),
         "seed": settings.seed,
     }
 
 
 def _takes_part(system: System, evaluation: Evaluation) -> bool:
     """Whether a system has a column: a baseline only where a task made use of it, or would have."""
-    used = any(system.key in own for own in evaluation.kept.values())
+    used = any(system.key in own for own in evaluation.measured.kept.values())
     return system.role != "baseline" or used or system.unavailable is not None
 
 
 def _task(task: EvaluationTask, evaluation: Evaluation) -> dict[str, Any]:
-    kept = evaluation.kept[task.NAME]
-    told = {key: own.measurement.details["left_out"] for key, own in kept.items() if "left_out" in own.measurement.details}
+    kept = evaluation.measured.kept[task.NAME]
+    told = {
+        key: own.measurement.details["left_out"] for key, own in kept.items() if "left_out" in own.measurement.details
+    }
     left_out = told | {
         system.key: reason
         for system in evaluation.systems
-        if system.key not in kept and (reason := _reason(system, task))
+        if system.key not in kept and (reason := _reason(system, task, evaluation))
     }
     seconds = {key: own.seconds for key, own in kept.items()}
-    return task_json(evaluation.results[task.NAME], task.TITLE, task.VERSION, seconds, left_out)
+    result = task_json(evaluation.results[task.NAME], task.TITLE, task.VERSION, seconds, left_out)
+    for system in evaluation.systems:
+        details = kept[system.key].measurement.details if system.key in kept else {}
+        if "answered_by" in details:
+            refused = f"; it would not take {' and '.join(details['refused'])}" if details["refused"] else ""
+            result["notes"].append(f"{system.label} was answered by {', '.join(details['answered_by'])}{refused}.")
+    return result
 
 
-def _reason(system: System, task: EvaluationTask) -> str | None:
+def _reason(system: System, task: EvaluationTask, evaluation: Evaluation) -> str | None:
     """Why a system was not measured in a task; a baseline for other tasks needs no reason."""
+    if (task.NAME, system.key) in evaluation.measured.failed:
+        return evaluation.measured.failed[task.NAME, system.key]
     if system.unavailable:
         return system.unavailable
     if system.role == "baseline":
@@ -137,7 +146,7 @@ def _reason(system: System, task: EvaluationTask) -> str | None:
 
 
 def _headline(evaluation: Evaluation) -> dict[str, Any] | None:
-    kept = evaluation.kept.get(perplexity.NAME, {})
+    kept = evaluation.measured.kept.get(perplexity.NAME, {})
     if ADAPTED not in kept or BASE not in kept:
         return None
     return perplexity.headline({key: own.measurement for key, own in kept.items()}, evaluation.settings)
@@ -145,7 +154,7 @@ def _headline(evaluation: Evaluation) -> dict[str, Any] | None:
 
 def _completions(evaluation: Evaluation) -> list[dict[str, Any]]:
     """The first continuation of each abstract by every system, beside what the authors wrote."""
-    kept = evaluation.kept.get(completion.NAME, {})
+    kept = evaluation.measured.kept.get(completion.NAME, {})
     records: dict[str, dict[str, Any]] = {}
     for key, own in kept.items():
         for sample in own.measurement.samples:
@@ -161,7 +170,7 @@ def _leak(results: Mapping[str, TaskResult]) -> dict[str, Any] | None:
     if not num_seen:
         return None
     text = (
-        f"{num_seen:,} of the papers whose citations were looked for were in the training of the adapted model: what it "
+        f"{num_seen:,} of the papers whose citations were looked for were in the training of a model that is compared: what it "
         "gains in retrieval by citation may be memory. No other task uses them."
     )
     return {"num_documents": num_seen, "text": text}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from astrollama.errors import RunError, UserInputError
 from astrollama.evaluation.subject import Subject
 from astrollama.evaluation.systems import Role, System, SystemAbility
-from astrollama.models.registry import find_model, model_digest
+from astrollama.files import sha256_file
+from astrollama.models.folder import read_base_record
+from astrollama.models.registry import ModelFolder, find_model, model_digest
 from astrollama.sections import ApiSection, EvaluateSection
 
 if TYPE_CHECKING:
@@ -30,6 +34,18 @@ _BASELINES: tuple[tuple[str, str, SystemAbility], ...] = (
     ("tfidf", "TF-IDF", "tfidf"),
     ("keywords", "keyword rules", "keywords"),
 )
+# what records of samples have beside the systems' answers
+_RESERVED = {
+    ADAPTED,
+    BASE,
+    "id",
+    "title",
+    "date",
+    "prompt",
+    "truth",
+    "primary_category",
+    *(own[0] for own in _BASELINES),
+}
 
 
 def gather_systems(
@@ -73,6 +89,8 @@ def gather_systems(
 def _local(
     key: str, label: str, role: Role, spec: str, base: str | None, folder: Path, settings: EvaluateSection
 ) -> System:
+    from astrollama.backends.hf import VERSION
+
     found = find_model(spec)
 
     def load() -> Any:
@@ -81,7 +99,17 @@ def _local(
 
         return HFLanguageModel(load_model(spec, resolve_device(settings.device), base))
 
-    return System(key, label, found.name, role, _LOCAL, model_digest(found), folder / key, opener=load)
+    digest = model_digest(found)
+    identity = hashlib.sha256(json.dumps([digest, _settings_of(found, base), VERSION]).encode()).hexdigest()
+    return System(key, label, found.name, role, _LOCAL, identity, folder / key, digest, opener=load)
+
+
+def _settings_of(found: ModelFolder, base: str | None) -> list[str]:
+    """Hashes of what besides the weights decides a model's answers: its configuration and its tokenizer."""
+    path = found.path
+    if found.kind == "adapter":
+        path = find_model(base or read_base_record(found.path).name).path
+    return [sha256_file(path / name) for name in ("config.json", "tokenizer.json") if (path / name).is_file()]
 
 
 def _behind_api(
@@ -126,6 +154,8 @@ def _opener_of_apis(api: ApiSection) -> Callable[[str, str], Any]:
 
 
 def _baselines(folder: Path, settings: EvaluateSection) -> list[System]:
+    from astrollama.backends.minilm import DIGEST
+
     def minilm() -> Any:
         from astrollama.backends.minilm import load_minilm
         from astrollama.models.load import resolve_device
@@ -139,7 +169,7 @@ def _baselines(folder: Path, settings: EvaluateSection) -> list[System]:
             key,
             "baseline",
             frozenset({ability}),
-            key,
+            DIGEST if key == "minilm" else key,
             folder / key,
             opener=minilm if key == "minilm" else None,
         )
@@ -160,7 +190,7 @@ def _key(spec: str, taken: set[str]) -> str:
     """A short name of a model that no other has."""
     stem = re.sub(r"[^a-z0-9.]+", "-", _short(spec).split(":")[-1].lower()).strip("-.") or "model"
     number = 1
-    while (key := stem if number == 1 else f"{stem}-{number}") in taken | {ADAPTED, BASE, *(b[0] for b in _BASELINES)}:
+    while (key := stem if number == 1 else f"{stem}-{number}") in taken | _RESERVED:
         number += 1
     return key
 

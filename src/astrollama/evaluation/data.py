@@ -25,7 +25,7 @@ class EvaluationData:
         questions: files of multiple-choice questions (JSON lines), besides the built-in ones.
         general: a file of general text, or None.
         citations: a file of citations, one citing paper a line, or None.
-        trained_on: identifiers of the documents that the adapted model is known to be trained on.
+        trained_on: identifiers, without version, of the papers that the models compared are known to be trained on.
     """
 
     corpus: Path

@@ -1,4 +1,7 @@
-"""Bootstrap intervals over samples (Efron and Tibshirani 1993): percentile method, all columns resampled together.
+"""Bootstrap intervals over samples (Efron and Tibshirani 1993): expanded percentiles, all columns resampled together.
+
+Plain percentiles are too narrow for few samples: of eight they cover in 88 % of cases instead of 95. Here the quantiles are
+moved outwards as Student's distribution asks (Hesterberg 2015, arXiv:1411.5279, section 4.1).
 
 The same seed and number of samples draw the same samples, whatever is computed from them, so that the differences between
 two systems that were measured on the same samples are paired.
@@ -8,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
 CONFIDENCE = 0.95
-MIN_SAMPLES_FOR_INTERVAL = 5
+MIN_SAMPLES_FOR_INTERVAL = 6
 _DRAWS_AT_ONCE = 4_000_000
 
 
@@ -32,7 +36,7 @@ class Estimate:
     @property
     def ci95(self) -> list[float] | None:
         """[low, high], or None where there are too few samples."""
-        return None if self.values_R is None else interval_95(self.values_R)
+        return None if self.values_R is None else interval_95(self.values_R, self.num_samples)
 
 
 def estimate(
@@ -99,8 +103,10 @@ def resampled_indices(num_samples: int, num_resamples: int, seed: int) -> Iterat
         yield generator.integers(0, num_samples, num_samples)
 
 
-def interval_95(values_R: np.ndarray) -> list[float]:
-    """The 95 % interval of a statistic from its values over resamples: [low, high]."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values_R, [tail, 1 - tail])
+def interval_95(values_R: np.ndarray, num_samples: int) -> list[float]:
+    """The 95 % interval of a statistic of `num_samples` samples from its values over resamples: [low, high]."""
+    from scipy.special import ndtr, stdtrit
+
+    deviations = sqrt(num_samples / (num_samples - 1)) * stdtrit(num_samples - 1, (1 + CONFIDENCE) / 2)
+    low, high = np.quantile(values_R, [ndtr(-deviations), ndtr(deviations)])
     return [float(low), float(high)]

@@ -46,4 +46,4 @@ def reduction(subject: Estimate, base: Estimate) -> tuple[float, list[float] | N
     value = 1 - subject.value / base.value
     if subject.values_R is None or base.values_R is None:
         return value, None
-    return value, interval_95(1 - subject.values_R / base.values_R)
+    return value, interval_95(1 - subject.values_R / base.values_R, subject.num_samples)

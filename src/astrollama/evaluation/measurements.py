@@ -38,7 +38,8 @@ def read_measurement(system: System, task: EvaluationTask, inputs: Mapping[DataF
     if kept["identity"] != _identity(system, task, inputs):
         return None
     try:
-        records = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
+        # not splitlines: a text may hold characters that it takes for ends of lines
+        records = [json.loads(line) for line in samples.read_text(encoding="utf-8").split("\n") if line]
     except ValueError as error:
         raise RunError(f"{samples} is damaged ({error})", "delete it, and give the command again") from error
     if len(records) != kept["num_samples"]:

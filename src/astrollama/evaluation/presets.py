@@ -12,9 +12,9 @@ _PUBLISHED = {"packed_length": 512, "temperature": 0.3, "max_new_tokens": 1024, 
 # under three minutes for two models of 135 million parameters on two cores: docs/benchmarks.md
 _QUICK = {
     "num_documents": 8,
-    "num_calibration": 5,
+    "num_calibration": 6,
     "num_choices": 6,
-    "num_completions": 4,
+    "num_completions": 6,
     "num_repeats": 1,
     "max_new_tokens": 40,
     "num_embeddings": 24,

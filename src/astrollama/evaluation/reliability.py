@@ -87,12 +87,13 @@ def reliability(sums_N: Sequence[BinSums], settings: EvaluateSection) -> list[di
         if count == 0:
             continue
         ci95 = None
-        if np.count_nonzero(count_N) >= MIN_CLUSTERS_A_POINT:
+        num_clusters = np.count_nonzero(count_N)
+        if num_clusters >= MIN_CLUSTERS_A_POINT:
             counts_R, correct_R = bootstrap_sums(
                 np.stack([count_N, correct_BN[index]]), settings.num_resamples, settings.seed
             )
             drawn_R = counts_R > 0  # some resamples may have no prediction in the bin
-            ci95 = interval_95(correct_R[drawn_R] / counts_R[drawn_R])
+            ci95 = interval_95(correct_R[drawn_R] / counts_R[drawn_R], int(num_clusters))
         points.append(
             {
                 "bin": index,

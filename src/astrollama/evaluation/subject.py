@@ -12,6 +12,7 @@ from astrollama.errors import RunError
 from astrollama.files import read_json
 from astrollama.models.folder import BASE_RECORD, read_base_record
 from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE
+from astrollama.records import paper_and_version
 from astrollama.runs import MANIFEST
 from astrollama.tokens.shards import INDEX
 
@@ -51,9 +52,11 @@ class Subject:
             "hardware": self.manifest["hardware"],
         }
 
-    def trained_ids(self) -> frozenset[str]:
-        """The identifiers of the documents that it was trained on; empty where they are not known."""
-        return frozenset(_trained(self.trained_on)["id"]) if self.trained_on else frozenset()
+    def trained_papers(self) -> frozenset[str]:
+        """The identifiers of the papers that it was trained on, without version; empty where they are not known."""
+        if self.trained_on is None:
+            return frozenset()
+        return frozenset(paper_and_version(own)[0] for own in _trained(self.trained_on)["id"])
 
 
 def describe_subject(model: str) -> Subject:
@@ -65,8 +68,7 @@ def describe_subject(model: str) -> Subject:
     stage = manifest.get("stage")
     trained_on = home / INDEX if (home / INDEX).is_file() else None
     if stage == TRAIN_STAGE:
-        lines = (home / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        steps = [record for record in map(json.loads, lines) if "loss" in record]
+        steps = _steps(home / "metrics.jsonl")
         return Subject(manifest["recipe"]["name"], str(manifest["base"]["name"]), manifest, steps, trained_on)
     base = str(manifest["base"]["name"]) if stage == MERGE_STAGE else None
     if base is None and (path / BASE_RECORD).is_file():
@@ -84,8 +86,12 @@ def require_unseen(test: Path, model: str) -> None:
     if trained_on is None:
         return
     trained = _trained(trained_on)
-    ids, hashes = set(trained["id"]), set(trained["content_hash"])
-    seen = [document.id for document in read_documents(test) if document.id in ids or document.content_hash in hashes]
+    papers, hashes = {paper_and_version(own)[0] for own in trained["id"]}, set(trained["content_hash"])
+    seen = [
+        document.id
+        for document in read_documents(test)
+        if paper_and_version(document.id)[0] in papers or document.content_hash in hashes
+    ]
     if seen:
         raise RunError(
             f"{model} was trained on {len(seen)} of the documents that {test.parent} holds out (such as {seen[0]})",
@@ -93,8 +99,30 @@ def require_unseen(test: Path, model: str) -> None:
         )
 
 
+def _steps(path: Path) -> list[dict[str, Any]]:
+    """The records of a run's steps.
+
+    Raises:
+        RunError: the file is missing, empty or damaged.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        steps = [record for record in map(json.loads, lines) if "loss" in record]
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error})", "evaluate the folder of its model instead") from error
+    if not steps:
+        raise RunError(f"{path} holds no step", "evaluate the folder of its model instead")
+    return steps
+
+
 def _trained(path: Path) -> dict[str, list[str]]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns: dict[str, list[str]] = pq.read_table(path, columns=["id", "content_hash"]).to_pydict()
+    try:
+        columns: dict[str, list[str]] = pq.read_table(path, columns=["id", "content_hash"]).to_pydict()
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f"{path} cannot be read ({error})", "it tells what the model was trained on: restore it"
+        ) from error
     return columns

@@ -27,7 +27,8 @@ class System:
         spec: what the user named it by; of a baseline its key.
         abilities: what it can do. The baselines `bm25`, `tfidf` and `keywords` are abilities that tasks bring along:
             there is no model behind them.
-        identity: what decides its answers, such as the digest of its weights.
+        identity: what decides its answers: weights, tokenizer, settings, and how we ask.
+        digest: SHA-256 of the weights, or "" where there are none to be seen.
         unavailable: why it cannot be measured at all (a key is missing), or None.
         folder: where its vectors are kept.
         opener: loads the model behind it.
@@ -40,6 +41,7 @@ class System:
     abilities: frozenset[SystemAbility]
     identity: str
     folder: Path
+    digest: str = ""
     unavailable: str | None = None
     opener: Callable[[], Any] | None = None
     _model: Any = None
@@ -62,6 +64,12 @@ class System:
         """
         encoder: Encoder = self._ready("embed")
         return VectorCache(self.folder / "vectors.sqlite", self.identity).embed(encoder, texts, pooling)
+
+    def answered(self) -> dict[str, list[str]]:
+        """Of a model behind an API, which versions answered and which parameters they would not take; else nothing."""
+        versions = sorted(getattr(self._model, "versions", ()))
+        refused = sorted(getattr(self._model, "refused", ()))
+        return {"answered_by": versions, "refused": refused} if versions else {}
 
     def close(self) -> None:
         """Let go of the model; it is loaded again when it is asked for."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Better = Literal["lower", "higher", "neither"]
 Verdict = Literal["better", "worse", "undecided"]
 
+ROUNDING = 1e-5
+
 TASKS = (
     "perplexity",
     "completion",
@@ -203,8 +205,10 @@ def compare(name: str, info: MetricInfo, subject: Estimate, key: str, other: Est
     if subject.values_R is None or other.values_R is None:
         return Comparison(name, key, difference, None, "undecided")
     differences_R = subject.values_R - other.values_R
-    ci95 = interval_95(differences_R / other.values_R if info.relative else differences_R)
-    return Comparison(name, key, difference, ci95, _verdict(ci95, info.better))
+    ci95 = interval_95(differences_R / other.values_R if info.relative else differences_R, subject.num_samples)
+    # what rounding can do on another device is no difference
+    tells = abs(subject.value - other.value) > ROUNDING * max(abs(subject.value), abs(other.value))
+    return Comparison(name, key, difference, ci95, _verdict(ci95, info.better) if tells else "undecided")
 
 
 def _verdict(ci95: list[float], better: Better) -> Verdict:
