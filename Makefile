@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format docs bench bench-resume clean
+.PHONY: demo test check format docs bench bench-resume bench-evaluate clean
 
 # make demo [CORPUS=path] [MINUTES=n] [OUT=dir]
 demo: $(VENV)/.installed
@@ -26,6 +26,12 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/train_peers.py
 	$(BIN)/python benchmarks/train_growth.py
 	$(BIN)/python benchmarks/estimates.py
+
+# CORPUS: a corpus directory, GENERAL: a file of general text
+bench-evaluate: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/identity.py --corpus "$(CORPUS)" $(if $(GENERAL),--general "$(GENERAL)")
+	$(BIN)/python benchmarks/harness_agreement.py
+	$(BIN)/python benchmarks/embed.py
 
 bench-resume: $(VENV)/.installed
 	$(BIN)/python benchmarks/resume_kills.py

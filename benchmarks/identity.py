@@ -28,8 +28,12 @@ from astrollama.sections import EvaluateSection
 ADAPTED, BASE = "adapted", "base"
 # where the amounts of `--quick` are too few to tell shuffled weights from others
 MORE = {
-    "num_choices": 100,
-    "num_questions": 60,
+    "num_choices": 60,
+    "num_embeddings": 36,
+    "num_title_queries": 36,
+    "num_train_labelled": 60,
+    "num_test_labelled": 36,
+    "num_builtin_questions": 60,
     "num_general_tokens": 10_000,
     "num_conviction": 24,
     "temperatures": (0.3,),

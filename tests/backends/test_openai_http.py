@@ -36,6 +36,7 @@ from astrollama.errors import (
     UnsupportedError,
     UserInputError,
 )
+from astrollama.evaluation.vectors import VectorCache
 from astrollama.models.registry import find_model
 from astrollama.sections import ApiSection
 from tests.backends.openai_server import (
@@ -257,6 +258,17 @@ def test_vectors_come_in_the_order_of_the_texts() -> None:
         np.testing.assert_array_equal(encoder_of(server).embed(texts[5:9]), vectors_ND[5:9])
         assert len(server.bodies) == 3
     assert encoder.abilities == {"embed"}
+
+
+def test_the_cache_of_vectors_keeps_all_workers_busy(tmp_path: Path) -> None:
+    workers = 3
+    with serve() as server:
+        server.delay = 0.2
+        encoder = open_embeddings("gpt-x", settings(server, workers=workers), CostCeiling(1.0))
+        texts = [f"Text {number}." for number in range(workers * TEXTS_A_CALL)]
+        VectorCache(tmp_path / "vectors.sqlite", "one").embed(encoder, texts, "mean")
+        assert [len(body["input"]) for body in server.bodies] == [TEXTS_A_CALL] * workers
+        assert server.most_at_once == workers
 
 
 def test_numbers_are_as_good_as_base64() -> None:

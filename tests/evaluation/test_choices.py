@@ -63,3 +63,9 @@ def test_what_several_share_is_divided() -> None:
     assert credit([1.0, 2.0, 3.0, 4.0], 0) == 1
     assert credit([1.0, 2.0, 3.0, 4.0], 1) == 0
     assert credit([1.0, 1.0, 1.0, 1.0], 2) == pytest.approx(1 / 4)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_no_choice(loss: float) -> None:
+    with pytest.raises(AssertionError):
+        credit([loss, 1.0, 2.0, 3.0], 1)

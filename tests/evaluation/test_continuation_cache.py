@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,23 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"this is no database, however long it goes on" * 50)
     with pytest.raises(RunError, match=r"cache.sqlite is damaged .*: delete it"):
         ContinuationCache(path, "one").loglikelihood(Counting(), PAIRS)  # type: ignore[arg-type]
+
+
+def test_a_file_that_another_process_holds_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cache.sqlite"
+    cache = ContinuationCache(path, "one")
+    cache.loglikelihood(Counting(), PAIRS[:1])  # type: ignore[arg-type]
+    connect = sqlite3.connect
+    with closing(connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr(sqlite3, "connect", lambda path: connect(path, timeout=0))
+        with pytest.raises(RunError, match=r"cache\.sqlite cannot be used \(database is locked\): mend that"):
+            cache.loglikelihood(Counting(), PAIRS)  # type: ignore[arg-type]
+
+
+def test_no_two_pairs_share_a_key(tmp_path: Path) -> None:
+    cache, scorer = ContinuationCache(tmp_path / "cache.sqlite", "one"), Counting()
+    cache.loglikelihood(scorer, [("a\0b", "c"), ("a", "b\0c")])  # type: ignore[arg-type]
+    assert len(scorer.asked) == 2

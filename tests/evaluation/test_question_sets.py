@@ -57,7 +57,9 @@ def test_astronomy_is_asked_whole_and_other_subjects_in_part(data: EvaluationDat
 
 def test_the_seed_decides_what_is_asked(data: EvaluationData) -> None:
     def drawn(seed: int) -> list[str]:
-        (physics,) = question_sets(data, EvaluateSection(num_builtin_questions=8, num_questions=4, seed=seed), ["physics"])
+        (physics,) = question_sets(
+            data, EvaluateSection(num_builtin_questions=8, num_questions=4, seed=seed), ["physics"]
+        )
         return [question.id for question in physics.asked]
 
     assert drawn(1) == drawn(1) == sorted(drawn(1))

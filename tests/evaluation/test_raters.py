@@ -109,11 +109,16 @@ def test_what_a_crash_cut_is_passed_over_and_the_next_vote_is_whole(evaluation: 
     assert [vote.rater for vote in read_votes(evaluation)] == ["anna", "anna", "ben"]
 
 
-@pytest.mark.parametrize("line", ["no json", "[]", '{"rater": "anna"}', "null"])
+FIELDS = ("rater", "pair", "sample", "left", "right", "time")
+NO_TEXT = json.dumps({name: ["a"] for name in FIELDS} | {"choice": "left"})
+
+
+@pytest.mark.parametrize("line", ["no json", "[]", '{"rater": "anna"}', "null", NO_TEXT, ""])
 def test_a_damaged_line_is_named(evaluation: Path, line: str) -> None:
     vote_for(evaluation, "anna", "base", first=1)
     with (evaluation / VOTES).open("a") as file:
         file.write(line + "\n")
+    vote_for(evaluation, "ben", "base", first=1)
     with pytest.raises(RunError, match=r"votes\.jsonl:2"):
         tally(evaluation)
 
@@ -124,6 +129,22 @@ def test_a_choice_that_nobody_has_is_named(evaluation: Path) -> None:
     (evaluation / VOTES).write_text(json.dumps({**record, "choice": "upper"}) + "\n")
     with pytest.raises(RunError, match="upper"):
         tally(evaluation)
+
+
+def test_a_text_may_hold_any_end_of_line(evaluation: Path) -> None:
+    says = "one\u2028two\u2029three\u0085four\vfive"
+    make_evaluation(evaluation, num_prompts=12, says=says, ascii_only=False)
+    pairs = read_pairs(evaluation)
+    assert len(pairs) == 12
+    assert all(text.startswith(says) for pair in pairs for text in pair.texts)
+
+
+@pytest.mark.parametrize("line", ['{"texts": ["cut', "7", '{"texts": ["no id"]}'])
+def test_damaged_continuations_are_told(evaluation: Path, line: str) -> None:
+    with (evaluation / "measurements/base/completion.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RunError, match=r"base/completion\.jsonl is damaged"):
+        read_pairs(evaluation)
 
 
 def test_what_cannot_be_compared_is_refused(evaluation: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def data(sample_corpus: Path) -> EvaluationData:
 
 
 def test_the_classifier_knows_more_than_chance(data: EvaluationData) -> None:
-    classifier = learn_topics(data.train, data.test, seed=0)
+    classifier = learn_topics(data.train, data.test)
     assert classifier is not None
     assert len(classifier.categories) == 6
     predicted = classifier.predict([document.text for document in data.test])
@@ -24,7 +24,7 @@ def test_the_classifier_knows_more_than_chance(data: EvaluationData) -> None:
 
 
 def test_a_text_without_a_known_word_has_no_topic(data: EvaluationData) -> None:
-    classifier = learn_topics(data.train, data.test, seed=0)
+    classifier = learn_topics(data.train, data.test)
     assert classifier is not None
     assert classifier.predict(["", "xyzzy"]) == ["", ""]
 
@@ -33,19 +33,19 @@ def test_rare_and_unknown_categories_are_not_learned(data: EvaluationData) -> No
     rare = replace(data.train[0], primary_category="gr-qc")
     unknown = [replace(document, primary_category="unknown") for document in data.train[:20]]
     held_out = [*data.test, rare, unknown[0]]
-    classifier = learn_topics([rare, *unknown, *data.train[20:]], held_out, seed=0)
+    classifier = learn_topics([rare, *unknown, *data.train[20:]], held_out)
     assert classifier is not None
     assert len(classifier.categories) == 6
 
 
 def test_categories_that_are_not_held_out_are_not_learned(data: EvaluationData) -> None:
     held_out = [document for document in data.test if document.primary_category in ("astro-ph.GA", "astro-ph.EP")]
-    classifier = learn_topics(data.train, held_out, seed=0)
+    classifier = learn_topics(data.train, held_out)
     assert classifier is not None
     assert classifier.categories == {"astro-ph.GA", "astro-ph.EP"}
 
 
 def test_one_category_is_no_choice(data: EvaluationData) -> None:
     alike = [replace(document, primary_category="astro-ph.GA") for document in data.train]
-    assert learn_topics(alike, data.test, seed=0) is None
-    assert learn_topics([], data.test, seed=0) is None
+    assert learn_topics(alike, data.test) is None
+    assert learn_topics([], data.test) is None

@@ -113,6 +113,23 @@ def test_a_vector_that_is_not_finite_is_refused_and_not_kept(
     assert cache.embed(encoder, ["a"], "mean").tolist() == [[1, 0, 0, 0]]
 
 
+def test_an_encoder_says_how_many_texts_it_takes_at_a_time(
+    cache: VectorCache, encoder: LetterCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def embed(texts: Sequence[str], *, pooling: Pooling) -> np.ndarray:
+        sizes.append(len(texts))
+        return LetterCounter().embed(texts, pooling=pooling)
+
+    monkeypatch.setattr(encoder, "embed", embed)
+    cache.embed(encoder, [f"usual {number}" for number in range(vectors.TEXTS_AT_ONCE + 1)], "mean")
+    assert sizes == [vectors.TEXTS_AT_ONCE, 1]
+    monkeypatch.setattr(encoder, "texts_at_once", 200, raising=False)
+    cache.embed(encoder, [f"many {number}" for number in range(201)], "mean")
+    assert sizes[2:] == [200, 1]
+
+
 def test_another_model_under_the_same_path_does_not_get_its_vectors(tmp_path: Path, encoder: LetterCounter) -> None:
     for identity in ("one", "other"):
         VectorCache(tmp_path / "vectors.sqlite", identity).embed(encoder, ["a"], "mean")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Ability = Literal["score", "generate", "embed"]
 Pooling = Literal["mean", "last", "echo"]
 
+LEAST_TEMPERATURE = 0.01  # below it the likeliest token is taken
+
 
 @dataclass(frozen=True, slots=True)
 class TextLikelihood:
@@ -78,7 +80,8 @@ class Generator(Protocol):
         """Continue texts; what comes back is the continuation alone, up to EOS, `max_new_tokens` or the context's end.
 
         Args:
-            temperature: below 0.01 the likeliest token is taken; otherwise tokens are drawn from the whole distribution.
+            temperature: below `LEAST_TEMPERATURE` the likeliest token is taken; otherwise tokens are drawn from the whole
+                distribution.
             seed: the same seed, prompts and hardware give the same continuations.
 
         Raises:

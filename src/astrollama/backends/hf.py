@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from astrollama.backends.base import Ability, ContinuationLikelihood, Pooling, TextLikelihood, TokenPredictions
+from astrollama.backends.base import (
+    LEAST_TEMPERATURE,
+    Ability,
+    ContinuationLikelihood,
+    Pooling,
+    TextLikelihood,
+    TokenPredictions,
+)
 from astrollama.backends.hf_continuations import branches_of, likelihoods
 from astrollama.backends.hf_rows import predictions, states_of_rows
 from astrollama.console import progress
@@ -21,7 +28,6 @@ from astrollama.models.quiet import quiet_libraries
 
 MAX_WINDOW_TOKENS = 2048
 PROMPTS_A_BATCH = 16
-LEAST_TEMPERATURE = 0.01
 
 
 # Raised when the same weights would get another score, continuation or vector.

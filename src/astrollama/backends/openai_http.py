@@ -23,7 +23,7 @@ from astrollama.backends.api_client import (
     RefusedParameterError,
     base_url_of,
 )
-from astrollama.backends.base import Ability, Pooling
+from astrollama.backends.base import LEAST_TEMPERATURE, Ability, Pooling
 from astrollama.backends.costs import CostCeiling, prices_of
 from astrollama.backends.responses import ResponseCache, responses_folder
 from astrollama.console import warn
@@ -35,7 +35,6 @@ INSTRUCTION = (
     "Here is how the abstract of an astronomy paper begins. Continue it from where it stops, in one paragraph. "
     "Answer with the continuation only: no heading, no comment, and nothing of what is given."
 )
-LEAST_TEMPERATURE = 0.01
 TEXTS_A_CALL = 64
 BYTES_A_CALL = 200_000  # OpenAI takes 300,000 tokens a call, and a token has at least a byte
 _FRAME_TOKENS = 64  # more than the protocol's own marks around a message take
@@ -58,7 +57,7 @@ def open_chat(model: str, api: ApiSection, ceiling: CostCeiling) -> OpenAIChat:
 
 def open_embeddings(model: str, api: ApiSection, ceiling: CostCeiling) -> OpenAIEmbeddings:
     """A model of embeddings; as `open_chat`."""
-    return OpenAIEmbeddings(model, _client_of(model, api, ceiling), ResponseCache(responses_folder()))
+    return OpenAIEmbeddings(model, _client_of(model, api, ceiling), ResponseCache(responses_folder()), api.workers)
 
 
 class OpenAIChat:
@@ -165,12 +164,18 @@ class OpenAIChat:
 
 
 class OpenAIEmbeddings:
-    """A model of embeddings as an `Encoder`; how it pools is its own affair. Attributes as for `OpenAIChat`."""
+    """A model of embeddings as an `Encoder`; how it pools is its own affair.
 
-    def __init__(self, model: str, client: ApiClient, cache: ResponseCache) -> None:
+    Attributes:
+        texts_at_once: how many texts keep all workers busy: fewer leave calls unmade that could be under way.
+        versions: as for `OpenAIChat`.
+    """
+
+    def __init__(self, model: str, client: ApiClient, cache: ResponseCache, workers: int) -> None:
         self.name = model
         self.digest: str | None = None
         self.abilities: frozenset[Ability] = frozenset({"embed"})
+        self.texts_at_once = TEXTS_A_CALL * workers
         self.versions: set[str] = set()
         self._client = client
         self._cache = cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,11 @@ def score_choices(scorer: Scorer, asked: Sequence[Choice]) -> list[dict[str, Any
 
 
 def credit(losses: Sequence[float], answer: int) -> float:
-    """1 where the least loss is the answer's, 0 where it is another's; what several share is divided among them."""
+    """1 where the least loss is the answer's, 0 where it is another's; what several share is divided among them.
+
+    Losses are finite: a scorer raises an error sooner than it gives others.
+    """
+    assert all(map(math.isfinite, losses))
     best = [index for index, loss in enumerate(losses) if loss == min(losses)]
     return (answer in best) / len(best)
 

@@ -44,11 +44,11 @@ class Scores:
 
 def score_texts(
     samples: Sequence[Mapping[str, Any]],
-    meaning: Meaning,
+    meaning: Meaning | None,
     classifier: TopicClassifier | None,
     settings: EvaluateSection,
 ) -> Scores:
-    """Score records with `texts`, one record at least."""
+    """Score records with `texts`, one record at least; without an encoder what it would tell is left out."""
     facts = [[find_facts(text) for text in sample["texts"]] for sample in samples]
     invented = [
         [found.beyond(known) for found in own] for own, known in zip(facts, map(facts_of_paper, samples), strict=True)
@@ -57,12 +57,12 @@ def score_texts(
     credits_N, pairs_N = _distinct([sample["texts"][0] for sample in samples])
     wrong_topic = _wrong_topic(samples, [sample["texts"] for sample in samples], classifier)
     num_words = [_mean(len(words(text)) for text in sample["texts"]) for sample in samples]
-    similarities = [_mean(meaning.similarities(sample["texts"], sample["truth"])) for sample in samples]
     means: dict[str, Sequence[float]] = {
-        "meaning_similarity": similarities,
         "invented_facts": [_mean(map(len, own)) for own in invented],
         "num_words": num_words,
     }
+    if meaning is not None:
+        means |= _similarities(samples, meaning)
     if wrong_topic:
         means["off_topic_rate"] = wrong_topic
     shares: dict[str, tuple[Sequence[float] | np.ndarray, Sequence[float]]] = {
@@ -73,7 +73,6 @@ def score_texts(
         "distinct_2": (credits_N, pairs_N),
     }
     if len(samples[0]["texts"]) > 1:
-        means["repeat_similarity"] = [meaning.mutual_similarity(sample["texts"]) for sample in samples]
         agreements = [_agreements(own) for own in facts]
         shares["repeat_fact_agreement"] = ([sum(own) for own in agreements], [len(own) for own in agreements])
     estimates = {
@@ -88,6 +87,14 @@ def score_texts(
         _row([sample["texts"] for sample in samples], facts, wrong_topic),
         _most_invented(invented),
     )
+
+
+def _similarities(samples: Sequence[Mapping[str, Any]], meaning: Meaning) -> dict[str, list[float]]:
+    """In meaning: of each paper's texts with the true continuation, and with each other where there are several."""
+    found = {"meaning_similarity": [_mean(meaning.similarities(own["texts"], own["truth"])) for own in samples]}
+    if len(samples[0]["texts"]) > 1:
+        found["repeat_similarity"] = [meaning.mutual_similarity(own["texts"]) for own in samples]
+    return found
 
 
 def classifier_error(

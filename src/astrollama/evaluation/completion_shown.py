@@ -35,7 +35,7 @@ def figures(estimates: Mapping[str, Mapping[str, Estimate]], infos: Mapping[str,
             _bars(
                 "faults",
                 "What goes wrong in continuations",
-                ("invented_numbers_share", "invented_objects_share", "repeated_4grams", "off_topic_rate"),
+                ("invented_numbers_share", "invented_objects_share", "off_topic_rate"),
                 estimates,
                 infos,
                 "Lower is better.",

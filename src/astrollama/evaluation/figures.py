@@ -9,6 +9,9 @@ from typing import Literal
 Kind = Literal["bars", "lines", "histogram", "matrix"]
 Cell = str | float | int | None
 
+# The columns of a table that hold systems' keys.
+SYSTEM_COLUMNS = ("system", "against")
+
 
 @dataclass(frozen=True)
 class Series:
@@ -54,7 +57,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; numbers are printed with three significant digits, None as a dash."""
+    """A table; numbers are printed with three significant digits, None as a dash.
+
+    A system's key stands for its name in the columns headed as in `SYSTEM_COLUMNS`. A table without any of these has its
+    systems beside each other: there a key stands for the name in the headings. Anywhere else a text is only a text.
+    """
 
     name: str
     title: str

@@ -21,6 +21,14 @@ class Meaning:
     def __init__(self) -> None:
         self._known: dict[str, np.ndarray] = {}
 
+    def load(self) -> None:
+        """Load the encoder now.
+
+        Raises:
+            NetworkError: it has to be fetched and cannot.
+        """
+        _ = self._encoder
+
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """One vector a text, of length 1, of shape (N, D); a text without a letter or digit has none, but zeros.
 

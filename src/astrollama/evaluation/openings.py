@@ -25,11 +25,6 @@ class Opening:
     prompt: str
     truth: str
 
-    @property
-    def paper(self) -> str:
-        """All that is known of the paper: what a continuation may say without inventing it."""
-        return f"{self.document.title}\n{self.prompt}\n{self.truth}"
-
 
 def openings(documents: Sequence[Document]) -> list[Opening]:
     """The documents that can be divided, in their order."""

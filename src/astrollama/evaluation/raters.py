@@ -164,6 +164,8 @@ def read_votes(evaluation: Path) -> list[Vote]:
             vote = Vote(**json.loads(line))
         except (ValueError, TypeError) as error:
             raise RunError(f"{path}:{number} is no vote ({error})", "mend or delete that line") from error
+        if not all(isinstance(value, str) for value in vars(vote).values()):
+            raise RunError(f"{path}:{number} has a value that is no text", "mend or delete that line")
         if vote.choice not in CHOICES:
             raise RunError(f"{path}:{number} has the choice {vote.choice!r}", "mend or delete that line")
         votes.append(vote)
@@ -204,10 +206,12 @@ def _continuations(evaluation: Path) -> dict[str, dict[str, dict[str, Any]]]:
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for path in sorted((evaluation / FOLDER).glob("*/completion.jsonl")):
         try:
-            records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except ValueError as error:
+            # not splitlines: a text may hold characters that it takes for ends of lines
+            records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+            chosen = {record["id"]: record for record in records if "texts" in record}
+        except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"{path} is damaged ({error})", "delete it, and give the command evaluate again") from error
-        if chosen := {record["id"]: record for record in records if "texts" in record}:
+        if chosen:
             found[path.parent.name] = chosen
     return found
 

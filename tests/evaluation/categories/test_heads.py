@@ -20,6 +20,7 @@ from astrollama.evaluation.categories.labels import find_labels, label_documents
 from astrollama.evaluation.categories.logistic import Linear
 from astrollama.evaluation.categories.lora_head import START_STRENGTH, LoraHead, train_head
 from astrollama.evaluation.categories.probe import Probe, fit_probe
+from astrollama.files import TEMPORARY_PREFIX
 from astrollama.models.adapters import make_trainable
 from astrollama.models.folder import BaseRecord
 from astrollama.models.load import LoadedModel, load_model
@@ -58,9 +59,9 @@ def trained(loaded: LoadedModel, settings: EvaluateSection = SETTINGS) -> LoraHe
     return train_head(loaded, TRAIN.texts, TRAIN.targets_N, probe_of(loaded), settings)
 
 
-def kept(folder: Path, loaded: LoadedModel, classifier: Probe | LoraHead, macro_f1: float = 0.5) -> Path:
+def kept(folder: Path, loaded: LoadedModel, classifier: Probe | LoraHead, **measured: Any) -> Path:
     base = BaseRecord(loaded.name, loaded.digest, None)
-    save_head(folder, Head(LABELS, base, classifier, {**MEASURED, "macro_f1": macro_f1}, {"num_train": 48}))
+    save_head(folder, Head(LABELS, base, classifier, MEASURED | measured, {"num_train": 48}))
     return folder
 
 
@@ -220,8 +221,10 @@ def test_the_best_head_of_an_evaluation_is_found(
 ) -> None:
     probe = probe_of(loaded)
     runs = tmp_path / "runs"
-    worse = kept(runs / "one" / "measurements" / "base" / "heads" / "probe", loaded, probe, macro_f1=0.6)
-    better = kept(runs / "two" / "measurements" / "adapted" / "heads" / "probe", loaded, probe, macro_f1=0.7)
+    worse = kept(runs / "one" / "measurements" / "base" / "heads" / "probe", loaded, probe)
+    better = kept(
+        runs / "two" / "measurements" / "adapted" / "heads" / "probe", loaded, probe, macro_f1_ci95=[0.5, 0.7]
+    )
     assert find_head(runs / "one") == worse == find_head(worse)
     assert find_head(runs) == better
     with pytest.raises(UserInputError, match="holds no trained head: give another folder, or make one: astrollama ev"):
@@ -231,6 +234,33 @@ def test_the_best_head_of_an_evaluation_is_found(
     monkeypatch.chdir(runs)
     with pytest.raises(UserInputError, match=r"no trained head in \./runs: make one: astrollama evaluate"):
         find_head(None)
+
+
+def test_few_test_documents_make_no_head_the_best(loaded: LoadedModel, tmp_path: Path) -> None:
+    probe = probe_of(loaded)
+    kept(tmp_path / "single/heads/probe", loaded, probe, macro_f1=1.0, macro_f1_ci95=None)
+    kept(tmp_path / "quick/heads/probe", loaded, probe, macro_f1=0.9, macro_f1_ci95=[0.4, 1.0])
+    whole = kept(tmp_path / "whole/heads/probe", loaded, probe, macro_f1=0.7, macro_f1_ci95=[0.65, 0.75])
+    assert find_head(tmp_path) == whole
+
+
+def test_a_head_without_an_interval_is_found_where_there_is_no_other(loaded: LoadedModel, tmp_path: Path) -> None:
+    probe = probe_of(loaded)
+    worse, better = (
+        kept(tmp_path / name / "heads/probe", loaded, probe, macro_f1=macro_f1, macro_f1_ci95=None)
+        for name, macro_f1 in (("a", 0.5), ("b", 0.6))
+    )
+    assert find_head(tmp_path) == better
+    assert find_head(tmp_path / "a") == worse
+
+
+def test_what_a_crash_left_is_no_head(loaded: LoadedModel, tmp_path: Path) -> None:
+    probe = probe_of(loaded)
+    kept(tmp_path / "one/heads" / f"{TEMPORARY_PREFIX}probe", loaded, probe, macro_f1_ci95=[0.8, 0.9])
+    with pytest.raises(UserInputError, match="holds no trained head"):
+        find_head(tmp_path)
+    whole = kept(tmp_path / "one/heads/probe", loaded, probe)
+    assert find_head(tmp_path) == whole
 
 
 def test_texts_are_repaired_and_empty_ones_refused(loaded: LoadedModel, tmp_path: Path) -> None:

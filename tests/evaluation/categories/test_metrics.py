@@ -49,6 +49,18 @@ def test_a_category_that_no_document_has_does_not_count() -> None:
     assert (absent.precision, absent.recall, absent.f1, absent.num_documents) == (0, None, 0, 0)
 
 
+def test_a_resample_counts_the_categories_that_its_true_documents_have() -> None:
+    """One of forty documents is rare, and another is wrongly taken for such: a third of the resamples lacks the first."""
+    truth_N, predicted_N = np.zeros(40, int), np.zeros(40, int)
+    truth_N[0] = predicted_N[0] = predicted_N[1:5] = 1
+    estimate = estimate_macro_f1(one_hot(truth_N, 2), one_hot(predicted_N, 2), 300, seed=1)
+    values = []
+    for own in resampled_indices(40, 300, seed=1):
+        occurring = np.unique(truth_N[own]).tolist()
+        values.append(f1_score(truth_N[own], predicted_N[own], labels=occurring, average="macro"))
+    assert estimate.values_R == pytest.approx(np.array(values))
+
+
 def test_one_document_has_a_value_and_no_interval() -> None:
     estimate = estimate_macro_f1(one_hot(np.array([1]), 2), one_hot(np.array([1]), 2), 100, seed=0)
     assert (estimate.value, estimate.ci95, estimate.num_samples) == (1, None, 1)

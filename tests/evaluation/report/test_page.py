@@ -142,6 +142,23 @@ def test_text_of_papers_models_and_files_cannot_become_markup(html: str, page: P
     assert "(nothing)" in page.text
 
 
+def test_a_text_that_is_also_a_system_s_key_stays_as_it_is(report: dict[str, Any]) -> None:
+    """A paper in the category `base` is not from the base."""
+    label = next(system["label"] for system in report["systems"] if system["key"] == "base")
+
+    def cells_of(columns: list[str], rows: list[list[str]]) -> list[str]:
+        table = {"name": "t", "title": "The table", "columns": columns, "rows": rows, "note": ""}
+        task = report["tasks"]["calibration"] | {"tables": [table]}
+        html = render_html(fake_report(tasks={"calibration": task}, paper=None), [])
+        return re.findall(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", html.split("<b>The table</b>")[1].split("</table>")[0])
+
+    assert cells_of(["system", "against", "base"], [["base", "base", "base"]]) == [
+        *("system", "against", "base"),
+        *(label, label, "base"),
+    ]
+    assert cells_of(["category", "base"], [["base", "base"]]) == ["category", label, "base", "base"]
+
+
 def test_verdicts_are_told_in_words_and_by_a_class(html: str, page: Page) -> None:
     def cell_of(task: str) -> str:
         body = html.split(f'<a href="#{task}">')[1]

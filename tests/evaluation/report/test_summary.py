@@ -40,6 +40,17 @@ def test_an_empty_cell_says_why(report: dict[str, Any]) -> None:
     assert cells(report, "bm25")["knowledge"].value == "—"
 
 
+def test_what_was_measured_before_is_shown_though_its_system_is_not_there_now() -> None:
+    report = fake_report()
+    report["systems"] = [
+        system | ({"unavailable": "its folder has gone"} if system["key"] == "llama" else {})
+        for system in report["systems"]
+    ]
+    assert cells(report, "llama")["perplexity"].value == "18"
+    assert cells(report, "llama")["calibration"].reason == "not there"
+    assert any(" 18 " in line for line in summary_lines(report))
+
+
 def test_other_metrics_stand_below_the_primary_one(report: dict[str, Any]) -> None:
     rows = {row.name: row for row in summary_rows(report)}
     assert [row.metric for row in rows["perplexity"].others] == ["bits_per_byte"]

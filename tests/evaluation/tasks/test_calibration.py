@@ -17,6 +17,7 @@ from astrollama.evaluation.tasks import calibration
 from astrollama.models.load import load_model
 from astrollama.sections import EvaluateSection
 from tests.conftest import make_tiny_model
+from tests.evaluation.labelled import corpus_of, separable
 from tests.evaluation.scored import tiny_system
 
 SETTINGS = EvaluateSection(num_calibration=20, num_resamples=500)
@@ -96,7 +97,7 @@ def test_what_promises_too_much_is_worse_calibrated(data: EvaluationData) -> Non
     assert adapted["overconfidence"].value == pytest.approx(0.25, abs=0.03)
     # the calibrated one shows an error of the size that chance gives
     assert base["ece"].value < 2 * result.details["ece_by_chance"]["base"]
-    assert "by chance alone" in result.notes[0]
+    assert any("by chance alone" in note for note in result.notes)
 
 
 def test_the_diagram_shows_every_system_and_the_table_every_bin(data: EvaluationData) -> None:
@@ -125,7 +126,35 @@ def test_between_tokenizers_calibration_is_compared_and_not_accuracy(
     measurements = measured(data, tiny_system("base", tiny_model), tiny_system("adapted", other))
     result = calibration.summarise(measurements, data, SETTINGS, "adapted")
     assert {comparison.metric for comparison in result.comparisons} == {"ece", "ece_equal_mass", "overconfidence"}
-    assert result.notes[1].startswith("base and adapted divide texts into different tokens")
+    assert any(note.startswith("base and adapted divide texts into different tokens") for note in result.notes)
+
+
+class KnowsNothing:
+    """Finds each of a million tokens as likely as any other."""
+
+    def token_predictions(self, texts: Sequence[str]) -> list[TokenPredictions]:
+        return [
+            TokenPredictions(
+                np.full(len(text.split()), np.log(1e6), np.float32),
+                np.full(len(text.split()), 1e-6, np.float32),
+                np.zeros(len(text.split()), bool),
+            )
+            for text in texts
+        ]
+
+
+def test_who_knows_nothing_is_well_calibrated_and_a_note_says_so(data: EvaluationData) -> None:
+    nothing = replace(tiny_system("adapted", Path()), opener=KnowsNothing)
+    result = calibration.summarise(measured(data, known_system("base", 0.9), nothing), data, SETTINGS, "adapted")
+    assert result.estimates["adapted"]["ece"].value == pytest.approx(1e-6)
+    verdicts = {comparison.metric: comparison.verdict for comparison in result.comparisons}
+    assert (verdicts["ece"], verdicts["nll"], verdicts["accuracy"]) == ("better", "worse", "worse")
+    assert "a model that knows nothing" in result.notes[0]
+
+
+def test_without_held_out_documents_nothing_is_measured(data: EvaluationData, tmp_path: Path) -> None:
+    assert calibration.missing(data, SETTINGS) is None
+    assert calibration.missing(corpus_of(tmp_path, separable(3, 0), []), SETTINGS) == "the corpus holds no document out"
 
 
 def test_two_documents_have_values_and_no_interval(data: EvaluationData, tiny_model: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from astrollama.backends import minilm
 from astrollama.corpus.build import import_corpus
+from astrollama.errors import NetworkError
 from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.openings import openings
 from astrollama.evaluation.systems import System
@@ -106,6 +108,29 @@ def test_what_the_authors_wrote_is_perfect(data: EvaluationData) -> None:
     assert author["invented_facts"].value == 0
     assert "repeat_similarity" not in author, "one sample agrees with no other"
     assert author["meaning_similarity"].ci95 is None, "one document has no interval"
+
+
+def test_without_the_encoder_only_what_it_tells_is_left_out(
+    data: EvaluationData, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable() -> None:
+        raise NetworkError("the package registry does not answer", "try again")
+
+    with_it = summarised(data, tiny_system("base", tiny_model))[1].estimates["base"]
+    monkeypatch.setattr(minilm, "load_minilm", unreachable)
+    _, result = summarised(data, tiny_system("base", tiny_model))
+    assert with_it.keys() - result.estimates["base"].keys() == {"meaning_similarity", "repeat_similarity"}
+    assert result.estimates["base"].keys() >= {"choice_accuracy", "invented_facts", "distinct_2", "off_topic_rate"}
+    assert "No metric of meaning: the encoder cannot be had (the package registry does not answer)." in result.notes
+
+
+def test_saying_less_is_no_improvement(data: EvaluationData) -> None:
+    wordy = "In NGC 9999 we find 123.25 Mpc. In NGC 9999 we find 123.25 Mpc."
+    _, result = summarised(data, saying("short", "Stars."), saying("wordy", wordy))
+    (fewer,) = (comparison for comparison in result.comparisons if comparison.metric == "invented_facts")
+    assert (fewer.difference, fewer.ci95, fewer.verdict) == (-2, [-2, -2], "undecided")
+    for metric in ("repeated_4grams", "distinct_2"):
+        assert completion.INFOS[metric].better == "neither"
 
 
 def test_a_system_that_says_nothing(data: EvaluationData) -> None:

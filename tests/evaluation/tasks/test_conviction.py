@@ -32,7 +32,8 @@ def summarised(data: EvaluationData, *systems: System, settings: EvaluateSection
 
 
 def test_a_model_against_itself_shows_no_difference(data: EvaluationData, tiny_model: Path) -> None:
-    result = summarised(data, tiny_system("adapted", tiny_model), tiny_system("base", tiny_model))
+    systems = tiny_system("adapted", tiny_model), tiny_system("base", tiny_model)
+    result = summarised(data, *systems, settings=SETTINGS.model_copy(update={"max_new_tokens": 64}))
     assert {comparison.metric for comparison in result.comparisons} == set(result.infos)
     for comparison in result.comparisons:
         assert comparison.difference == 0
@@ -99,8 +100,23 @@ def test_a_single_temperature_is_its_own_mean(data: EvaluationData) -> None:
 def test_a_sentence_that_was_cut_says_nothing_yet() -> None:
     assert conviction.statements_of("One star. Two (bright) stars.") == ["One star.", "Two (bright) stars."]
     assert conviction.statements_of("One star. Two bri") == ["One star."]
-    assert conviction.statements_of("Cut within the fir") == ["Cut within the fir"]
+    assert conviction.statements_of("Cut within the fir") == []
     assert conviction.statements_of("") == []
+
+
+@pytest.mark.parametrize("before", [[], ["One star."]])
+def test_a_sentence_without_an_end_counts_where_enough_of_it_is_whole(before: list[str]) -> None:
+    ten = "We find that the disc of the galaxy has twice"
+    assert conviction.statements_of(" ".join([*before, ten, "the ma"])) == [*before, f"{ten} the"]
+    assert conviction.statements_of(" ".join([*before, ten, "th"])) == [*before, ten]
+    assert conviction.statements_of(" ".join([*before, ten])) == before, "the last of ten words may be cut"
+
+
+def test_the_limit_of_tokens_is_told(data: EvaluationData) -> None:
+    for limit, told in ((16, 16), (1024, conviction.MAX_NEW_TOKENS)):
+        settings = SETTINGS.model_copy(update={"max_new_tokens": limit})
+        note, *_ = summarised(data, saying("one", "Stars shine."), settings=settings).notes
+        assert f"up to {told} new tokens" in note
 
 
 def test_nothing_to_do_is_told_beforehand(data: EvaluationData) -> None:

@@ -161,3 +161,22 @@ def test_a_file_with_an_answer_outside_its_choices_is_refused_before_anything_is
     with pytest.raises(SourceError, match=r"line 1: answer 'E' is outside its 4 choices \(A to D, 0 to 3\): mend"):
         knowledge.missing(data, SETTINGS)
     assert knowledge.missing(BUILTIN, SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("subjects", "primary"),
+    [
+        ([], "builtin_answer_accuracy"),
+        (["law"], "builtin_answer_accuracy"),
+        (["law", "astronomy"], "astronomy_answer_accuracy"),
+    ],
+)
+def test_questions_on_astronomy_of_files_come_first(
+    subjects: list[str], primary: str, tmp_path: Path, write_jsonl: Callable[..., Path]
+) -> None:
+    files = (write_jsonl(*(own for subject in subjects for own in records(subject, 6))),) if subjects else ()
+    data = EvaluationData(Path(), seed=0, questions=files)
+    system = knowing("base", data, tmp_path, lambda question: True, margin=2.0)
+    result = knowledge.summarise(measured(data, system), data, SETTINGS, "adapted")
+    assert result.primary_metric == primary
+    assert primary in result.estimates["base"]

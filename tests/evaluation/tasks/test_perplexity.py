@@ -18,6 +18,7 @@ from astrollama.evaluation.tasks import perplexity
 from astrollama.models.load import load_model
 from astrollama.sections import EvaluateSection
 from tests.conftest import make_tiny_model
+from tests.evaluation.labelled import corpus_of, separable
 from tests.evaluation.scored import known_system, tiny_system
 
 SETTINGS = EvaluateSection(num_documents=36, packed_length=64, num_resamples=500)
@@ -225,3 +226,8 @@ def test_without_a_base_or_the_subject_each_system_still_has_its_metrics(
         assert np.isfinite([own.value for own in result.estimates[key].values()]).all()
         assert result.comparisons == result.tables == []
         assert (result.primary_metric, result.notes) == ("perplexity", [])
+
+
+def test_without_held_out_documents_nothing_is_measured(data: EvaluationData, tmp_path: Path) -> None:
+    assert perplexity.missing(data, SETTINGS) is None
+    assert perplexity.missing(corpus_of(tmp_path, separable(3, 0), []), SETTINGS) == "the corpus holds no document out"

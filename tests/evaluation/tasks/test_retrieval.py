@@ -13,6 +13,7 @@ from astrollama.backends.hf import HFLanguageModel
 from astrollama.corpus.store import read_documents
 from astrollama.errors import SourceError
 from astrollama.evaluation.data import EvaluationData
+from astrollama.evaluation.intervals import MIN_SAMPLES_FOR_INTERVAL
 from astrollama.evaluation.subtasks import halves, subtasks
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
@@ -148,7 +149,7 @@ def test_encoders_have_their_variants_in_the_tables_and_words_have_none(
 def test_the_notes_tell_what_was_seen_in_training(data: EvaluationData, system: Callable[..., System]) -> None:
     measurements = {"bm25": measured(system("bm25"), data)}
     notes = " ".join(retrieval.summarise(measurements, data, SETTINGS, "bm25").notes)
-    assert "Seen in training: 4 of 6 citing and cited papers" in notes
+    assert "Seen in training: 4 of 6 citing and cited papers, by the models compared: what it gains" in notes
     assert "drawn from 3 that have a reference in the corpus; 1 references" in notes
     unknown = replace(data, trained_on=frozenset())
     notes = " ".join(retrieval.summarise(measurements, unknown, SETTINGS, "bm25").notes)
@@ -189,7 +190,7 @@ def test_titles_are_looked_for_among_the_texts_that_the_embeddings_task_embeds(d
     assert subtasks(untitled, SETTINGS)[0].ids == [document.id for document in data.test[1:11]]
 
 
-@pytest.mark.parametrize("num_documents", [2, 3, 5])
+@pytest.mark.parametrize("num_documents", [2, 3, MIN_SAMPLES_FOR_INTERVAL])
 @pytest.mark.parametrize("model", [Hashed(), None])
 def test_few_documents_are_enough(
     data: EvaluationData, system: Callable[..., System], num_documents: int, model: object
@@ -201,7 +202,7 @@ def test_few_documents_are_enough(
     )
     estimate = result.estimates["adapted"]["title_ndcg_at_10"]
     assert estimate.num_samples == num_documents
-    assert (estimate.ci95 is None) == (num_documents < 5)
+    assert (estimate.ci95 is None) == (num_documents < MIN_SAMPLES_FOR_INTERVAL)
 
 
 def test_without_queries_the_task_is_left_out_with_the_reason(data: EvaluationData) -> None:

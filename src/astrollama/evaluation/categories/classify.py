@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from astrollama.evaluation.categories.heads import FOLDER, RECORD, Head, read_re
 from astrollama.evaluation.categories.labels import plain_name
 from astrollama.evaluation.categories.logistic import softmax
 from astrollama.evaluation.categories.probe import Probe
+from astrollama.files import TEMPORARY_PREFIX
 
 RUNS = Path("runs")
 TEXTS_AT_ONCE = 256
@@ -35,8 +37,9 @@ def find_head(path: Path | None) -> Path:
     """The folder of a head.
 
     Args:
-        path: a head's folder, or any folder above heads, such as that of an evaluation, of which the one with the
-            highest macro-F1 is taken; None looks in `runs`.
+        path: a head's folder, or any folder above heads, such as that of an evaluation. Of these the one is taken whose
+            macro-F1 is highest by the lower end of its interval: few test documents make no head good. One without an
+            interval comes after all others. None looks in `runs`.
 
     Raises:
         UserInputError: there is none.
@@ -45,11 +48,22 @@ def find_head(path: Path | None) -> Path:
     root = RUNS if path is None else path
     if (root / RECORD).is_file():
         return root
-    found = sorted(record.parent for record in root.glob(f"**/{FOLDER}/*/{RECORD}"))
+    found = sorted(
+        record.parent
+        for record in root.glob(f"**/{FOLDER}/*/{RECORD}")
+        if not any(part.startswith(TEMPORARY_PREFIX) for part in record.relative_to(root).parts)
+    )
     if not found:
         where = f"no trained head in ./{RUNS}" if path is None else f"{path} holds no trained head"
         raise UserInputError(where, _MAKE if path is None else f"give another folder, or {_MAKE}")
-    return max(found, key=lambda folder: read_record(folder)["macro_f1"])
+    return max(found, key=_worth)
+
+
+def _worth(folder: Path) -> tuple[float, float]:
+    """The lower end of a head's macro-F1, and macro-F1 itself."""
+    record = read_record(folder)
+    interval = record["macro_f1_ci95"]
+    return interval[0] if interval else -math.inf, record["macro_f1"]
 
 
 def classify(head: Head, texts: Sequence[str], model: str | None, top: int) -> list[list[Suggestion]]:

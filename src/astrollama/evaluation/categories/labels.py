@@ -12,6 +12,7 @@ from astrollama.evaluation.data import EvaluationData
 from astrollama.records import ASTRO_PH_CATEGORIES, Document
 from astrollama.sections import EvaluateSection
 
+# Fewer tell little of a category.
 MIN_DOCUMENTS_A_CATEGORY = 20
 MAX_CATEGORIES = 12
 _ASTRO_PH = "astro-ph"

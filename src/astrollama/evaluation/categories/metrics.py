@@ -69,9 +69,13 @@ def _counts(truth_NC: np.ndarray, predicted_NC: np.ndarray) -> np.ndarray:
 
 
 def _macro_f1(sums_K: np.ndarray) -> np.ndarray:
-    """From sums of shape (3 C,) or (3 C, R); a category that a resample lacks altogether does not count in it."""
+    """From sums of shape (3 C,) or (3 C, R).
+
+    A category that no true document of a resample has does not count in it, as in the whole: an F1 of 0 for a document
+    wrongly put there would make resamples lower than the whole.
+    """
     tp_C, fp_C, fn_C = sums_K.reshape(3, -1, *sums_K.shape[1:])
-    places_C = 2 * tp_C + fp_C + fn_C
-    f1_C = np.divide(2 * tp_C, places_C, out=np.zeros_like(places_C), where=places_C > 0)
-    mean: np.ndarray = f1_C.sum(axis=0) / (places_C > 0).sum(axis=0)
+    occurs_C = tp_C + fn_C > 0
+    f1_C = np.divide(2 * tp_C, 2 * tp_C + fp_C + fn_C, out=np.zeros_like(tp_C), where=occurs_C)
+    mean: np.ndarray = f1_C.sum(axis=0) / occurs_C.sum(axis=0)
     return mean

@@ -11,6 +11,7 @@ from astrollama.evaluation.categories.labels import one_hot
 from astrollama.evaluation.categories.metrics import estimate_macro_f1
 from astrollama.evaluation.categories.outcome import FINE_TUNED, FULL, PROBED, RULES, WORDS, ZERO_SHOT
 from astrollama.evaluation.intervals import Estimate, estimate_mean
+from astrollama.evaluation.resamples import fewer_resamples
 from astrollama.evaluation.task import Measurement
 from astrollama.sections import EvaluateSection
 
@@ -60,7 +61,7 @@ class Scored:
         )
 
     def estimates(self, settings: EvaluateSection) -> dict[str, Estimate]:
-        """Every metric that the system has, by name."""
+        """Every metric that the system has, by name; a resample of macro-F1 counts three numbers a category."""
         found: dict[str, Estimate] = {}
         if self.main is not None:
             found |= self._estimates_of("", self.main, settings)
@@ -70,7 +71,7 @@ class Scored:
         if self.all_predicted_NC is not None:
             exact_N = (self.categories_NC == self.all_predicted_NC).all(axis=1)
             found["multi_macro_f1"] = estimate_macro_f1(
-                self.categories_NC, self.all_predicted_NC, num_resamples(settings), settings.seed
+                self.categories_NC, self.all_predicted_NC, fewer_resamples(settings), settings.seed
             )
             found["multi_subset_accuracy"] = estimate_mean(exact_N, settings.num_resamples, settings.seed)
         return found
@@ -80,14 +81,9 @@ class Scored:
         targets_M = self.targets_N[: len(predicted_M)]
         truth_MC, predicted_MC = (one_hot(numbers_M, len(self.labels)) for numbers_M in (targets_M, predicted_M))
         return {
-            f"{prefix}macro_f1": estimate_macro_f1(truth_MC, predicted_MC, num_resamples(settings), settings.seed),
+            f"{prefix}macro_f1": estimate_macro_f1(truth_MC, predicted_MC, fewer_resamples(settings), settings.seed),
             f"{prefix}accuracy": estimate_mean(predicted_M == targets_M, settings.num_resamples, settings.seed),
         }
-
-
-def num_resamples(settings: EvaluateSection) -> int:
-    """Of macro-F1, which counts three numbers a category in each resample."""
-    return settings.num_resamples // 10
 
 
 def _membership(rows: Sequence[Sequence[str]], labels: Sequence[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ from astrollama.evaluation.categories.logistic import softmax
 from astrollama.evaluation.categories.metrics import estimate_macro_f1, macro_f1
 from astrollama.evaluation.categories.outcome import FINE_TUNED, PROBED, Outcome, Prediction
 from astrollama.evaluation.categories.probe import Probe, fit_probe, predict_all
+from astrollama.evaluation.resamples import fewer_resamples
 from astrollama.evaluation.systems import System
 from astrollama.models.folder import BaseRecord
 from astrollama.sections import EvaluateSection
@@ -92,7 +93,7 @@ def _measured(
     prediction: Prediction, test: LabelledTexts, num_labels: int, settings: EvaluateSection
 ) -> dict[str, Any]:
     truth_NC, predicted_NC = one_hot(test.targets_N, num_labels), one_hot(prediction.predicted_N, num_labels)
-    estimate = estimate_macro_f1(truth_NC, predicted_NC, settings.num_resamples // 10, settings.seed)
+    estimate = estimate_macro_f1(truth_NC, predicted_NC, fewer_resamples(settings), settings.seed)
     return {"macro_f1": estimate.value, "macro_f1_ci95": estimate.ci95, "num_test": estimate.num_samples}
 
 

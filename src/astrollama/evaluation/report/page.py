@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astrollama.console import duration
+from astrollama.evaluation.figures import SYSTEM_COLUMNS
 from astrollama.evaluation.report.pictures import Picture
 from astrollama.evaluation.report.summary import BETTER, chance_words, num_comparisons, summary_rows, tally
 from astrollama.evaluation.report.words import (
@@ -44,7 +45,8 @@ def render_page(report: Mapping[str, Any], pictures: Mapping[str, Sequence[Pictu
         "cell": cell_text,
         "duration": duration,
         "toml": _toml,
-        "named": lambda value: labels.get(value, value) if isinstance(value, str) else value,
+        "named": lambda key: labels.get(key, key),
+        "with_labels": lambda table: _with_labels(table, labels),
         "difference": difference_text,
         "verdict_words": verdict_words,
         "is_numeric": _numeric_columns,
@@ -78,6 +80,18 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_none(own) for key, own in value.items() if own is not None}
     return value
+
+
+def _with_labels(table: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """A table with the labels of systems where it has their keys, by the rule of `figures.Table`."""
+    columns = table["columns"]
+    places = {place for place, name in enumerate(columns) if name in SYSTEM_COLUMNS}
+    if not places:
+        return {**table, "columns": [labels.get(name, name) for name in columns]}
+    rows = [
+        [labels.get(cell, cell) if place in places else cell for place, cell in enumerate(row)] for row in table["rows"]
+    ]
+    return {**table, "rows": rows}
 
 
 def _numeric_columns(table: Mapping[str, Any]) -> list[bool]:

@@ -101,8 +101,12 @@ class ReportTable(Part):
 
     name: str = Field(description="Unique within the task.")
     title: str = Field(description="What it shows.")
-    columns: list[str] = Field(description="Headings; a system's key stands for its label.")
-    rows: list[list[Cell]] = Field(description="Cells; null is a dash, a system's key stands for its label.")
+    columns: list[str] = Field(
+        description="Headings; a system's key stands for its label where no column is headed `system` or `against`."
+    )
+    rows: list[list[Cell]] = Field(
+        description="Cells; null is a dash; in columns headed `system` or `against` a system's key stands for its label."
+    )
     note: str = Field(description="What is to be known to read it.")
 
 

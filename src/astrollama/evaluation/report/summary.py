@@ -135,9 +135,9 @@ def _row(report: Mapping[str, Any], task: Mapping[str, Any], metric: str) -> Row
 
 def _cell(report: Mapping[str, Any], task: Mapping[str, Any], metric: str, system: Mapping[str, Any]) -> Cell:
     own = task["systems"].get(system["key"], {"metrics": {}, "left_out": None})
-    if system["unavailable"]:
-        return Cell(value="", reason="not there")
     if metric not in own["metrics"]:
+        if system["unavailable"]:
+            return Cell(value="", reason="not there")
         return Cell(reason=own["left_out"] or "")
     measured, info = own["metrics"][metric], task["infos"][metric]
     if measured["value"] is None:

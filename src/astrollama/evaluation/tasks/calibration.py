@@ -73,9 +73,9 @@ _INFOS = {
 
 
 def missing(data: EvaluationData, settings: EvaluateSection) -> str | None:
-    """Nothing is missing: every corpus holds documents out."""
-    del data, settings
-    return None
+    """Calibration needs held-out documents."""
+    del settings
+    return None if data.test else "the corpus holds no document out"
 
 
 def measure(system: System, data: EvaluationData, settings: EvaluateSection) -> Measurement:
@@ -117,9 +117,11 @@ def summarise(
     alike = {key for key in samples if subject in samples and same_tokens(samples[subject], samples[key])}
     by_chance = {key: _by_chance(measurement) for key, measurement in measurements.items()}
     notes = [
+        "Calibration alone is no merit: a model that knows nothing and is as unsure as it is often wrong has an error near "
+        "zero. Read the share that is right and the negative log-likelihood beside it.",
         "So many tokens of perfectly calibrated probabilities would show an expected calibration error of about "
         + ", ".join(f"{value:.4f} ({key})" for key, value in by_chance.items())
-        + ", by chance alone."
+        + ", by chance alone.",
     ]
     others = [key for key in samples if key not in alike]
     if subject in samples and others:

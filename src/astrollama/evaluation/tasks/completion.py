@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from astrollama.errors import NetworkError
 from astrollama.evaluation.choices import choices, credit, score_choices
 from astrollama.evaluation.completion_scores import classifier_error, score_texts
 from astrollama.evaluation.completion_shown import examples, figures, tables
@@ -36,7 +37,7 @@ _SEEDS = 1  # of the sampling, apart from other tasks'
 
 INFOS = {
     "choice_accuracy": MetricInfo(
-        "true continuation chosen among four",
+        "true continuation among four",
         "higher",
         "Share of papers whose own next sentence gains most from the prompt, ln p(text | prompt) - ln p(text), among three "
         "of other papers of the same category (Holtzman et al. 2021, arXiv:2104.08315); by chance a quarter. The gain, "
@@ -59,8 +60,9 @@ INFOS = {
     ),
     "invented_facts": MetricInfo(
         "invented facts a continuation",
-        "lower",
-        "Numbers and named objects of a sample that neither prompt nor paper contain.",
+        "neither",
+        "Numbers and named objects of a sample that neither prompt nor paper contain. A text that says nothing invents "
+        "nothing: the share of facts invented tells better from worse.",
     ),
     "invented_share": MetricInfo(
         "share of facts invented", "lower", "Of all numbers and named objects in the samples.", "percent"
@@ -82,13 +84,16 @@ INFOS = {
         "percent",
     ),
     "repeated_4grams": MetricInfo(
-        "repeated 4-grams", "lower", "Share of a sample's runs of four words that stood in it before.", "percent"
+        "repeated 4-grams",
+        "neither",
+        "Share of a sample's runs of four words that stood in it before; a text that ends at once repeats nothing.",
+        "percent",
     ),
     "distinct_2": MetricInfo(
         "distinct-2",
-        "higher",
+        "neither",
         "Distinct pairs of words over all, in the first 50 words of each prompt's first sample (Li et al. 2016, "
-        "arXiv:1510.03055).",
+        "arXiv:1510.03055); the fewer words there are, the more of them are distinct.",
         "percent",
     ),
     "off_topic_rate": MetricInfo(
@@ -151,15 +156,18 @@ def measure(system: System, data: EvaluationData, settings: EvaluateSection) -> 
 def summarise(
     measurements: Mapping[str, Measurement], data: EvaluationData, settings: EvaluateSection, subject: str
 ) -> TaskResult:
-    """Metrics of every system; the encoder and the classifier see each text once."""
+    """Metrics of every system; the encoder and the classifier see each text once.
+
+    Where the encoder cannot be fetched the metrics of meaning are left out, and a note says why.
+    """
     continued = {
         key: chosen for key, measurement in measurements.items() if (chosen := _with(measurement.samples, "texts"))
     }
     asked = {
         key: chosen for key, measurement in measurements.items() if (chosen := _with(measurement.samples, "choice"))
     }
-    meaning = Meaning()
-    classifier = learn_topics(data.train, data.test, settings.seed) if continued else None
+    meaning, notes_on_meaning = _load_meaning() if continued else (None, [])
+    classifier = learn_topics(data.train, data.test) if continued else None
     scores = {key: score_texts(samples, meaning, classifier, settings) for key, samples in continued.items()}
     estimates: dict[str, dict[str, Estimate]] = {}
     for key in measurements:
@@ -176,10 +184,21 @@ def summarise(
         notes=[
             *_notes_on_choices(asked, settings),
             *_notes_on_texts(continued, settings),
+            *notes_on_meaning,
             *_notes_on_topics(continued, classifier, data, settings),
         ],
         details={"invented": {key: own.invented for key, own in scores.items()}},
     )
+
+
+def _load_meaning() -> tuple[Meaning | None, list[str]]:
+    """The encoder, or none and a note that says why."""
+    meaning = Meaning()
+    try:
+        meaning.load()
+    except NetworkError as error:
+        return None, [f"No metric of meaning: the encoder cannot be had ({error.what})."]
+    return meaning, []
 
 
 def _with(samples: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:

@@ -1,9 +1,10 @@
 """Conviction and creativity over temperature: do statements keep to the evidence, and how varied and new are they?
 
-A statement is a sentence of a continuation. It keeps to the evidence if it invents no number and no named object, and if it
-agrees with the paper: its MiniLM cosine with the closest sentence of prompt or true continuation is `SUPPORT` at least.
-That is a proxy. It tells what a statement is about, not whether it follows: a sentence and its denial agree. Entailment
-needs a model for natural language inference.
+A statement is a sentence of a continuation; one without an end counts without its last word, which may be cut, if
+`LEAST_WORDS` are left, so that text without a full stop is judged too. A statement keeps to the evidence if it invents no
+number and no named object, and if it agrees with the paper: its MiniLM cosine with the closest sentence of prompt or true
+continuation is `SUPPORT` at least. That is a proxy. It tells what a statement is about, not whether it follows: a sentence
+and its denial agree. Entailment needs a model for natural language inference.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ FILES: frozenset[DataFile] = frozenset()
 
 NUM_SAMPLES = 2  # of a prompt at each temperature: the fewest that can differ
 MAX_NEW_TOKENS = 80
+LEAST_WORDS = 10  # of a sentence without an end: fewer hardly tell what it is about
 # Of 1,228 sentences of 150 held-out abstracts 83 % are so close to another one of their abstract; of 3,912 sentences of other
 # papers of the same category 9 % are (benchmarks/statement_support.py).
 SUPPORT = 0.45
@@ -74,7 +76,7 @@ def measure(system: System, data: EvaluationData, settings: EvaluateSection) -> 
         _name(temperature): repeated_samples(
             generator,
             [opening.prompt for opening in chosen],
-            max_new_tokens=min(MAX_NEW_TOKENS, settings.max_new_tokens),
+            max_new_tokens=_max_new_tokens(settings),
             temperature=temperature,
             seeds=seeds(settings, _SEEDS, NUM_SAMPLES),
         )
@@ -114,9 +116,10 @@ def summarise(
     infos = _infos(settings)
     num_documents = max(len(measurement.samples) for measurement in measurements.values())
     notes = [
-        f"{NUM_SAMPLES} samples of each of {num_documents} abstracts at each temperature. Agreement with the paper is a "
-        f"proxy: a cosine of {SUPPORT} at least with its closest sentence, which tells what a statement is about and not "
-        "whether it follows."
+        f"{NUM_SAMPLES} samples of up to {_max_new_tokens(settings)} new tokens of each of {num_documents} abstracts at "
+        f"each temperature; a sentence that the limit cut counts if {LEAST_WORDS} words of it are whole. Agreement with the "
+        f"paper is a proxy: a cosine of {SUPPORT} at least with its closest sentence, which tells what a statement is about "
+        "and not whether it follows."
     ]
     if num_documents < settings.num_conviction:
         notes.append(f"Only {num_documents} held-out abstracts can be divided, not {settings.num_conviction}.")
@@ -133,6 +136,11 @@ def summarise(
 
 def _temperatures(settings: EvaluateSection) -> list[float]:
     return sorted(set(settings.temperatures))
+
+
+def _max_new_tokens(settings: EvaluateSection) -> int:
+    """A few sentences are enough, for they are drawn at every temperature."""
+    return min(MAX_NEW_TOKENS, settings.max_new_tokens)
 
 
 def _name(temperature: float) -> str:
@@ -183,9 +191,13 @@ def _score(drawn: Sequence[tuple[Mapping[str, Any], Sequence[str]]], meaning: Me
 
 
 def statements_of(text: str) -> list[str]:
-    """The sentences of a continuation; where it was cut within the last of several, that one says nothing yet."""
+    """The sentences of a continuation; the last, if it has no end, without its last word, and if it is long enough."""
     parts = sentences(text)
-    return parts[:-1] if len(parts) > 1 and not parts[-1].rstrip("\"'”)").endswith((".", "!", "?")) else parts
+    if not parts or parts[-1].rstrip("\"'”)").endswith((".", "!", "?")):
+        return parts
+    *whole, cut = parts
+    words = cut.split()[:-1]
+    return [*whole, " ".join(words)] if len(words) >= LEAST_WORDS else whole
 
 
 def _unlike(statements: Sequence[str], evidence: Sequence[str], meaning: Meaning) -> list[bool]:

@@ -31,6 +31,7 @@ from astrollama.evaluation.reliability import (
     error_if_calibrated,
     reliability,
 )
+from astrollama.evaluation.resamples import fewer_resamples
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
 from astrollama.sections import EvaluateSection
@@ -39,6 +40,7 @@ NAME = "knowledge"
 TITLE = "Knowledge: multiple-choice questions"
 VERSION = 1
 PRIMARY_METRIC = "builtin_answer_accuracy"
+_PRIMARY_OF_FILES = "astronomy_answer_accuracy"  # where files have questions on astronomy
 NEEDS: frozenset[SystemAbility] = frozenset({"score"})
 FILES: frozenset[DataFile] = frozenset({"questions"})
 
@@ -73,7 +75,10 @@ def measure(system: System, data: EvaluationData, settings: EvaluateSection) -> 
 def summarise(
     measurements: Mapping[str, Measurement], data: EvaluationData, settings: EvaluateSection, subject: str
 ) -> TaskResult:
-    """Accuracy by group and form, calibration by form, and each subject's accuracy."""
+    """Accuracy by group and form, calibration by form, and each subject's accuracy.
+
+    The primary metric is that of the files' questions on astronomy, or of the built-in ones where there are none.
+    """
     samples = {key: measurement.samples for key, measurement in measurements.items()}
     sets = question_sets(data, settings, GROUPS)
     groups = [group for group in GROUPS if any(questions.group == group for questions in sets)]
@@ -83,7 +88,7 @@ def summarise(
     infos = _infos(groups)
     some = next(iter(samples.values()))
     return TaskResult(
-        primary_metric=PRIMARY_METRIC,
+        primary_metric=_PRIMARY_OF_FILES if _PRIMARY_OF_FILES in infos else PRIMARY_METRIC,
         infos=infos,
         estimates=estimates,
         comparisons=compare_all(infos, estimates, subject),
@@ -149,7 +154,7 @@ def _infos(groups: Sequence[Group]) -> dict[str, MetricInfo]:
 def _diagram(form: Form, sums: Mapping[str, Sequence[BinSums]], settings: EvaluateSection) -> Figure:
     curves = []
     # each point has resamples of its own
-    fewer = settings.model_copy(update={"num_resamples": max(100, settings.num_resamples // 10)})
+    fewer = settings.model_copy(update={"num_resamples": fewer_resamples(settings)})
     for key, own in sums.items():
         points = [point for point in reliability(own, fewer) if point["ci95"]]
         xs, ys = [point["confidence"] for point in points], [point["accuracy"] for point in points]

@@ -34,9 +34,9 @@ _OF_THE_TEXT = ("bits_per_byte", "bits_per_word")  # metrics that no tokenizer d
 
 
 def missing(data: EvaluationData, settings: EvaluateSection) -> str | None:
-    """Nothing is missing: every corpus holds documents out."""
-    del data, settings
-    return None
+    """Perplexity needs held-out documents."""
+    del settings
+    return None if data.test else "the corpus holds no document out"
 
 
 def measure(system: System, data: EvaluationData, settings: EvaluateSection) -> Measurement:

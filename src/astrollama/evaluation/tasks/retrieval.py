@@ -18,7 +18,6 @@ from astrollama.evaluation.ranking import gold_ranks, ndcg_at, recall_at, recipr
 from astrollama.evaluation.subtasks import SUBTASKS, Subtask, subtasks
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
-from astrollama.records import paper_and_version
 from astrollama.sections import EvaluateSection
 
 NAME = "retrieval"
@@ -221,15 +220,14 @@ def _notes(details: Mapping[str, Any], data: EvaluationData, settings: EvaluateS
 
 
 def _num_seen(details: Mapping[str, Any], data: EvaluationData) -> int:
-    """How many citing and cited papers the adapted model was trained on, as far as that is known."""
+    """How many citing and cited papers the models compared were trained on, as far as that is known."""
     if "citation" not in details:
         return 0
-    trained_on = {paper_and_version(document_id)[0] for document_id in data.trained_on}
-    return len(trained_on.intersection(details["citation"]["pool_ids"]))
+    return len(data.trained_on.intersection(details["citation"]["pool_ids"]))
 
 
 def _seen(num_seen: int, num_papers: int, data: EvaluationData) -> str:
     if not data.trained_on:
         return "Seen in training: how many of the citing and cited papers were is not known."
     warning = ": what it gains on the references may be memory" if num_seen else ""
-    return f"Seen in training: {num_seen:,} of {num_papers:,} citing and cited papers, by the adapted model{warning}."
+    return f"Seen in training: {num_seen:,} of {num_papers:,} citing and cited papers, by the models compared{warning}."
