@@ -16,9 +16,10 @@ os.environ |= {"COLUMNS": "100", "NO_COLOR": "1", "TERMINAL_WIDTH": "100"}
 os.environ.pop("FORCE_COLOR", None)
 os.environ.pop("GITHUB_ACTIONS", None)
 
+from report_page import report_page, report_schema
+
 from astrollama.cli.main import app, run
 from astrollama.recipe import Recipe, builtin_recipes, load_recipe
-from report_page import report_page, report_schema
 
 HERE = Path(__file__).parent
 
