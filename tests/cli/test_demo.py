@@ -188,22 +188,17 @@ def test_documents_that_were_trained_on_are_no_held_out_ones(
     assert not (tmp_path / "evaluation").exists()
 
 
-def test_models_with_different_tokenizers_are_not_compared(
-    out: Path, tmp_path: Path, sample_texts: list[str], capsys: pytest.CaptureFixture[str]
+def test_models_with_different_tokenizers_are_compared_by_bytes(
+    out: Path, tmp_path: Path, sample_texts: list[str]
 ) -> None:
     other = make_tiny_model(tmp_path / "other", sample_texts[:60], seed=0)
-    command = [
-        "evaluate",
-        str(out / "run"),
-        "--corpus",
-        str(out / "corpus"),
-        "--out",
-        str(tmp_path / "e"),
-        "--base",
-        str(other),
-    ]
-    assert run(command) == 2
-    assert "have different tokenizers" in capsys.readouterr().err
+    command = ["evaluate", out / "run", "--corpus", out / "corpus", "--out", tmp_path / "e", "--base", other]
+    assert run([*map(str, command), "--tasks", "perplexity", "--set", "evaluate.num_resamples=500"]) == 0
+    report = json.loads((tmp_path / "e" / "report.json").read_text())
+    task = report["tasks"]["perplexity"]
+    assert task["primary_metric"] == "bits_per_byte"
+    assert "perplexity" not in {comparison["metric"] for comparison in task["comparisons"]}
+    assert report["perplexity"]["relative_reduction"] is None
 
 
 def test_an_adapter_is_refused_on_another_base(

@@ -17,7 +17,6 @@ from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import EvaluationTask, TaskResult
 from astrollama.evaluation.tasks import completion, perplexity
 from astrollama.provenance import hardware, versions
-from astrollama.recipe import Recipe
 from astrollama.sections import EvaluateSection
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ class Evaluation:
     """
 
     request: Request
-    recipe: Recipe
     settings: EvaluateSection
     subject: Subject
     systems: Sequence[System]
@@ -78,6 +76,7 @@ def assemble(evaluation: Evaluation, corpus: Mapping[str, Any], votes: Table | N
                 "label": system.label,
                 "role": system.role,
                 "identity": system.identity,
+                "digest": system.digest,
                 "unavailable": system.unavailable,
             }
             for system in evaluation.systems

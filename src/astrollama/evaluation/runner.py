@@ -85,7 +85,7 @@ def evaluate(request: Request, recipe: Recipe, out: Path) -> dict[str, Any]:
         measured = measure_all(asked, systems, data, settings, files)
         results, unreachable = _summarise(asked, measured.kept, data, settings)
         evaluation = Evaluation(
-            request, recipe, settings, subject, systems, tasks, missing | unreachable, measured, results, note
+            request, settings, subject, systems, tasks, missing | unreachable, measured, results, note
         )
         report = assemble(evaluation, manifest, _votes(out))
         written = write_report(report, subject.metrics, out)

@@ -37,7 +37,14 @@ def fake_report(**changes: Any) -> dict[str, Any]:
         "num_documents_held_out": 8290,
         "num_tokens": 61_404,
         "systems": [
-            {"key": key, "label": label, "role": role, "identity": f"sha256:{place:064x}", "unavailable": reason}
+            {
+                "key": key,
+                "label": label,
+                "role": role,
+                "identity": f"sha256:{place:064x}",
+                "digest": f"{place:064x}" if place < 2 else "",
+                "unavailable": reason,
+            }
             for place, (key, label, role, reason) in enumerate(SYSTEMS)
         ],
         "tasks": {name: task() for name, task in TASKS.items()},

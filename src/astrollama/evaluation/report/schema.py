@@ -140,7 +140,8 @@ class ReportSystem(Part):
     key: str = Field(description="Short and unique: `adapted`, `base`, `gpt-4`, `bm25`, …")
     label: str = Field(description="As a person reads it.")
     role: Role = Field(description="What it is in the comparison.")
-    identity: str = Field(description="What decides its answers, such as the digest of its weights.")
+    identity: str = Field(description="What decides its answers: of a model a hash of weights, tokenizer and settings.")
+    digest: str = Field(description="SHA-256 of its weights; empty where they cannot be seen.")
     unavailable: str | None = Field(description="Why it could not be measured at all, such as a missing key.")
 
 
