@@ -114,7 +114,7 @@ def test_few_documents_have_terms_whose_mean_is_the_statistic(num_documents: int
     unit = directions(cloud(np.random.default_rng(7), num_documents, 12, cone=1.0))
     values, terms = shape_statistics(unit), jackknife_terms(unit)
     assert {name: own.mean() for name, own in terms.items()} == pytest.approx(values, abs=1e-6)
-    assert {len(own) for own in terms.values()} <= ({1} if num_documents < 5 else set(range(5, 31)))
+    assert {len(own) for own in terms.values()} <= ({1} if num_documents < 6 else set(range(6, 31)))
 
 
 # more dimensions than documents, about as many, and fewer: the effective rank of such clouds differs widely

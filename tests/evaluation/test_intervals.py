@@ -51,10 +51,10 @@ def test_the_resamples_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_ratio_of_sums_is_of_the_sums_and_no_mean_of_ratios() -> None:
-    columns_2N = np.array([[1.0, 9.0, 2.0, 4.0, 4.0], [1.0, 3.0, 2.0, 1.0, 3.0]])
+    columns_2N = np.array([[1.0, 9.0, 2.0, 4.0, 4.0, 5.0], [1.0, 3.0, 2.0, 1.0, 3.0, 2.0]])
     own = estimate(lambda sums_2: sums_2[0] / sums_2[1], columns_2N, 200, seed=0)
-    assert own.value == pytest.approx(20 / 10)
-    assert own.num_samples == 5
+    assert own.value == pytest.approx(25 / 12)
+    assert own.num_samples == 6
     assert own.values_R is not None
     numerators_R, denominators_R = bootstrap_sums(columns_2N, 200, seed=0)
     assert np.array_equal(own.values_R, numerators_R / denominators_R)

@@ -10,6 +10,7 @@ from astrollama.backends.base import Ability, Pooling
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.errors import UnsupportedError
 from astrollama.evaluation.data import EvaluationData
+from astrollama.evaluation.intervals import MIN_SAMPLES_FOR_INTERVAL
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
 from astrollama.evaluation.tasks import embeddings
@@ -152,7 +153,7 @@ def test_an_encoder_that_tells_nothing_apart_finds_neighbours_by_chance(
     assert f"{chance:.0%} of cases" in result.notes[0]
 
 
-@pytest.mark.parametrize("num_documents", [2, 3, 5])
+@pytest.mark.parametrize("num_documents", [2, 3, MIN_SAMPLES_FOR_INTERVAL])
 def test_few_documents_are_enough(
     model: HFLanguageModel, data: EvaluationData, system: Callable[..., System], num_documents: int
 ) -> None:
@@ -160,7 +161,7 @@ def test_few_documents_are_enough(
     measurements = {key: measured(system(key, model), data, settings) for key in ("adapted", "base")}
     result = embeddings.summarise(measurements, data, settings, "adapted")
     for estimate in result.estimates["adapted"].values():
-        assert (estimate.ci95 is None) == (num_documents < 5)
+        assert (estimate.ci95 is None) == (num_documents < MIN_SAMPLES_FOR_INTERVAL)
     assert {comparison.verdict for comparison in result.comparisons} == {"undecided"}
 
 
