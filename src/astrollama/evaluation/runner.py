@@ -56,7 +56,7 @@ def evaluate(request: Request, recipe: Recipe, out: Path) -> dict[str, Any]:
     settings, note = quick(settings) if request.quick else (settings, None)
     systems = gather_systems(request.model, request.base, request.others, subject, out / FOLDER, settings, recipe.api)
     compared = [system.spec for system in systems if system.role != "baseline"]
-    for model in (request.model, *compared):
+    for model in compared:
         require_unseen(request.corpus / "test.parquet", model)
     trained_on = frozenset[str]().union(*(describe_subject(model).trained_papers() for model in compared))
     data = EvaluationData(
