@@ -5,9 +5,9 @@ pass on batches padded to their longest abstract, in the order of length and as 
 the same folder as Transformer and Pooling modules; it sorts by length itself, and its tokenizer puts no BOS before a
 text, where the other ways put one and leave it out of the mean.
 
-First `ours` embeds all documents, once. Then every way embeds the same sample of them, in turns, for several rounds; a
-ratio is taken within a round, of documents a second and of processor time, which a busy machine changes less. The
-vectors of the padded ways must be those of `ours`. Without a file the built-in sample is used.
+Every way embeds the same sample of the documents, in turns, for several rounds; a ratio is taken within a round, of
+documents a second and of processor time, which a busy machine changes less. The vectors of the padded ways must be
+those of `ours`. Then `ours` embeds all documents, once. Without a file the built-in sample is used.
 """
 
 from __future__ import annotations
@@ -73,10 +73,6 @@ def measure(texts: list[str], model: str, sample: int, rounds: int, batch_size: 
     chosen = texts[:sample]
     for way in ways.values():
         way(chosen[:4])
-    started = time.monotonic()
-    ways["ours"](texts)
-    seconds = time.monotonic() - started
-
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     processor: dict[str, list[float]] = {name: [] for name in ways}
     vectors: dict[str, np.ndarray] = {}
@@ -86,6 +82,10 @@ def measure(texts: list[str], model: str, sample: int, rounds: int, batch_size: 
             vectors[name] = ways[name](chosen)
             speeds[name].append(len(chosen) / (time.monotonic() - started))
             processor[name].append(time.process_time() - used)
+            print(f"round {number + 1}: {name} {speeds[name][-1]:.2f} documents/s", file=sys.stderr, flush=True)
+    started, used = time.monotonic(), time.process_time()
+    ways["ours"](texts)
+    seconds, processor_seconds = time.monotonic() - started, time.process_time() - used
     lengths = [len(tokens) + 1 for tokens in loaded.tokenizer.encode(chosen)]
     padding = {
         "ours": "0%",
@@ -94,6 +94,8 @@ def measure(texts: list[str], model: str, sample: int, rounds: int, batch_size: 
     }
     return {
         "documents": len(texts),
+        "minutes": round(seconds / 60, 1),
+        "processor_minutes": round(processor_seconds / 60, 1),
         "documents_per_second": round(len(texts) / seconds, 2),
         "sample": len(chosen),
         "tokens_a_document": round(statistics.mean(lengths), 1),

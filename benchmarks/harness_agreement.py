@@ -18,8 +18,8 @@ from typing import get_args
 import numpy as np
 
 from astrollama.backends.hf import HFLanguageModel
-from astrollama.evaluation.question_sets import QuestionSet, group_of
-from astrollama.evaluation.questions import Form, builtin_questions, read_questions
+from astrollama.evaluation.questions.question_sets import QuestionSet, group_of
+from astrollama.evaluation.questions.questions import Form, builtin_questions, read_questions
 from astrollama.models.load import load_model
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import find_model
@@ -28,7 +28,7 @@ from astrollama.provenance import hardware
 with quiet_libraries():
     from lm_eval.models.huggingface import HFLM
 
-    from astrollama.evaluation.harness import HarnessModel, log_likelihoods
+    from astrollama.evaluation.questions.harness import HarnessModel, log_likelihoods
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from _training import table
+from astrollama.evaluation.continuations.meaning import Meaning
+from astrollama.evaluation.continuations.openings import openings, sentences
 from astrollama.evaluation.data import EvaluationData
-from astrollama.evaluation.meaning import Meaning
-from astrollama.evaluation.openings import openings, sentences
 
 OTHERS = 3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from astrollama.cli.main import run
-from astrollama.evaluation.raters import read_pairs, save_vote
+from astrollama.evaluation.rating.raters import read_pairs, save_vote
 from tests.evaluation.rated import make_evaluation
 
 

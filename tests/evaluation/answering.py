@@ -9,7 +9,7 @@ from typing import Any
 
 from astrollama.backends.base import ContinuationLikelihood, TextLikelihood
 from astrollama.backends.hf import HFLanguageModel
-from astrollama.evaluation.questions import LETTERS, Question
+from astrollama.evaluation.questions.questions import LETTERS, Question
 from astrollama.evaluation.systems import System
 from astrollama.models.load import load_model
 

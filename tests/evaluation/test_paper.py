@@ -27,7 +27,7 @@ def perplexity_result(difference: float, ci95: list[float] | None) -> TaskResult
 
 
 def test_ours_stands_beside_the_paper_s_and_comes_from_the_results_alone() -> None:
-    table, settings = paper.paper_tables({"perplexity": perplexity_result(-0.29, [-0.31, -0.27])}, {})
+    table, settings = paper.paper_tables({"perplexity": perplexity_result(-0.29, [-0.31, -0.27])}, {}, {})
     assert table.rows == [
         ["perplexity, base", "about 9.7 (recalled)", "33", "31 [30, 32]"],
         ["perplexity, adapted", "6.55 (recalled)", None, "22 [21, 23]"],
@@ -41,7 +41,7 @@ def test_ours_stands_beside_the_paper_s_and_comes_from_the_results_alone() -> No
     [(0.0, [0.0, 0.0], "0.0 % [0.0, 0.0]"), (0.05, [0.01, 0.09], "-5.0 % [-9.0, -1.0]"), (-0.1, None, "10.0 %")],
 )
 def test_the_reduction_has_its_sign_and_its_interval(difference: float, ci95: list[float] | None, shown: str) -> None:
-    (table, _) = paper.paper_tables({"perplexity": perplexity_result(difference, ci95)}, {})
+    (table, _) = paper.paper_tables({"perplexity": perplexity_result(difference, ci95)}, {}, {})
     assert table.rows[2][3] == shown
 
 
@@ -50,18 +50,18 @@ def test_cosines_of_every_system_stand_below_the_paper_s_range() -> None:
         "base": {"mean_cosine": Estimate(0.912, np.repeat([0.908, 0.915], 50), 600), "cosine_std": estimate(0.05)},
         "bm25": {"neighbours": estimate(0.5)},
     }
-    (table, _) = paper.paper_tables({"embeddings": TaskResult("neighbours", {}, own, [])}, {})
+    (table, _) = paper.paper_tables({"embeddings": TaskResult("neighbours", {}, own, [])}, {}, {"base": "SmolLM2"})
     assert table.rows[0][1] == "0.7 to 0.9 (seen)"
     assert [row[0] for row in table.rows[2:]] == [
-        "mean cosine of pairs, base",
-        "standard deviation of the cosines of pairs, base",
+        "mean cosine of pairs, SmolLM2",
+        "standard deviation of the cosines of pairs, SmolLM2",
     ]
     assert table.rows[2][2] == "0.912 [0.908, 0.915]"
 
 
 def test_the_settings_of_our_run_stand_beside_the_paper_s() -> None:
     run = {"base": "smollm2-135m", "num_train_tokens": 313_000, "temperature": 0.3, "split": None}
-    (table,) = paper.paper_tables({}, run)
+    (table,) = paper.paper_tables({}, run, {})
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["base model"] == ["LLaMA-2-7B (seen)", "smollm2-135m"]
     assert rows["tokens trained on"] == ["about 230 million (recalled)", "313,000"]

@@ -11,7 +11,7 @@ from astrollama.cli.options import JsonOption, print_json
 from astrollama.console import say
 
 if TYPE_CHECKING:
-    from astrollama.evaluation.raters import WinRate
+    from astrollama.evaluation.rating.raters import WinRate
 
 
 def rate(
@@ -44,7 +44,7 @@ def rate(
 
     chosen = [name.strip() for name in systems.split(",") if name.strip()]
     if tally:
-        from astrollama.evaluation.raters import tally as count
+        from astrollama.evaluation.rating.raters import tally as count
 
         found = count(evaluation, chosen)
         if json:
@@ -58,7 +58,7 @@ def rate(
     if json:
         raise UserInputError("--json is for the win rates", "add --tally")
 
-    from astrollama.evaluation.rating_page import ADDRESS, Rating, rating_server
+    from astrollama.evaluation.rating.page import ADDRESS, Rating, rating_server
 
     rating = Rating(evaluation, chosen, rater)
     with rating_server(rating, port) as server:

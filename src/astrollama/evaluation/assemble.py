@@ -191,5 +191,6 @@ def _paper(evaluation: Evaluation, corpus: Mapping[str, Any]) -> list[dict[str, 
             for name in ("packed_length", "temperature", "max_new_tokens", "num_embeddings")
         },
     }
-    tables: list[dict[str, Any]] = plain_json(paper.paper_tables(evaluation.results, run))
+    labels = {system.key: system.label for system in evaluation.systems}
+    tables: list[dict[str, Any]] = plain_json(paper.paper_tables(evaluation.results, run, labels))
     return tables

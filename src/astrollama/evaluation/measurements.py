@@ -47,7 +47,7 @@ def read_measurement(system: System, task: EvaluationTask, inputs: Mapping[DataF
             f"{samples} holds {len(records)} records, not {kept['num_samples']}",
             "delete it, and give the command again",
         )
-    return Kept(Measurement(records, kept["details"]), kept["seconds"])
+    return Kept(Measurement(records, kept["details"], system.label), kept["seconds"])
 
 
 def write_measurement(

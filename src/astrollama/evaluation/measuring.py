@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from astrollama.console import duration, say, warn
 from astrollama.errors import NetworkError, UserInputError
@@ -87,4 +87,4 @@ def _measure(
     measurement.details.update(system.answered())
     seconds = time.monotonic() - started
     say(f"{system.label}: {task.NAME} took {duration(seconds)}")
-    return Kept(measurement, round(seconds, 1))
+    return Kept(replace(measurement, label=system.label), round(seconds, 1))

@@ -56,18 +56,19 @@ SETTINGS = {
 }
 
 
-def paper_tables(results: Mapping[str, TaskResult], run: Mapping[str, Any]) -> list[Table]:
+def paper_tables(results: Mapping[str, TaskResult], run: Mapping[str, Any], labels: Mapping[str, str]) -> list[Table]:
     """The paper's figures beside ours: perplexity and cosines where those tasks were run, and the settings always.
 
     Args:
         results: of the tasks, by their names.
         run: our own settings under the keys of `SETTINGS`, as text or numbers; one that is not known is left out or None.
+        labels: of the systems, by their keys.
     """
     tables = []
     if "perplexity" in results:
         tables.append(_perplexity(results["perplexity"]))
     if "embeddings" in results:
-        tables.append(_cosines(results["embeddings"]))
+        tables.append(_cosines(results["embeddings"], labels))
     rows = [[figure.what, str(figure), _plain(run.get(key))] for key, figure in SETTINGS.items()]
     return [*tables, Table("paper_settings", "Settings: the paper's and ours", _COLUMNS, rows)]
 
@@ -100,10 +101,10 @@ def _lower_by(result: TaskResult, metric: str) -> str | None:
     return None
 
 
-def _cosines(result: TaskResult) -> Table:
+def _cosines(result: TaskResult, labels: Mapping[str, str]) -> Table:
     rows: list[list[Cell]] = [[figure.what, str(figure), None] for figure in (GPT3_COSINES, ADAPTED_COSINES)]
     rows += [
-        [f"{name} of pairs, {key}", None, _measured(own[metric])]
+        [f"{name} of pairs, {labels.get(key, key)}", None, _measured(own[metric])]
         for key, own in result.estimates.items()
         for metric, name in (("mean_cosine", "mean cosine"), ("cosine_std", "standard deviation of the cosines"))
         if metric in own

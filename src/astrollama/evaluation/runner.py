@@ -16,7 +16,7 @@ from astrollama.evaluation.figures import Table
 from astrollama.evaluation.measurements import FOLDER, Kept
 from astrollama.evaluation.measuring import measure_all
 from astrollama.evaluation.presets import published, quick
-from astrollama.evaluation.raters import VOTES, rater_table
+from astrollama.evaluation.rating.raters import VOTES, rater_table
 from astrollama.evaluation.report import REPORT_HTML, REPORT_JSON, write_report
 from astrollama.evaluation.request import Request, added_to, hashes
 from astrollama.evaluation.subject import describe_subject, require_unseen

@@ -46,10 +46,12 @@ class Measurement:
     Attributes:
         samples: one record a sample, in the same order for every system, with the sample's `id`.
         details: what else `summarise` needs and is no matter of single samples.
+        label: of the system, as a person reads it; the one thing that is not kept.
     """
 
     samples: list[dict[str, Any]]
     details: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,11 @@ class EvaluationTask(Protocol):
     ) -> TaskResult:
         """Metrics of all systems that were measured, one at least, and comparisons of `subject` with the others."""
         ...
+
+
+def names_of(measurements: Mapping[str, Measurement]) -> dict[str, str]:
+    """What sentences call the systems, by their keys."""
+    return {key: own.label or key for key, own in measurements.items()}
 
 
 def find_task(name: str) -> EvaluationTask:

@@ -10,8 +10,8 @@ import pytest
 from astrollama.backends import minilm
 from astrollama.corpus.build import import_corpus
 from astrollama.errors import NetworkError
+from astrollama.evaluation.continuations.openings import openings
 from astrollama.evaluation.data import EvaluationData
-from astrollama.evaluation.openings import openings
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement, TaskResult
 from astrollama.evaluation.tasks import completion

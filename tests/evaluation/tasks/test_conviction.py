@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from astrollama.evaluation.continuations.openings import openings
 from astrollama.evaluation.data import EvaluationData
-from astrollama.evaluation.openings import openings
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement, TaskResult
 from astrollama.evaluation.tasks import conviction

@@ -11,8 +11,8 @@ import pytest
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.errors import SourceError
 from astrollama.evaluation.data import EvaluationData
-from astrollama.evaluation.general_text import general_passages
-from astrollama.evaluation.questions import builtin_questions, read_questions
+from astrollama.evaluation.likelihoods.general_text import general_passages
+from astrollama.evaluation.questions.questions import builtin_questions, read_questions
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
 from astrollama.evaluation.tasks import forgetting, knowledge

@@ -12,7 +12,7 @@ import pytest
 from astrollama.backends.base import ContinuationLikelihood
 from astrollama.errors import SourceError
 from astrollama.evaluation.data import EvaluationData
-from astrollama.evaluation.questions import Question, builtin_questions, read_questions
+from astrollama.evaluation.questions.questions import Question, builtin_questions, read_questions
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
 from astrollama.evaluation.tasks import knowledge

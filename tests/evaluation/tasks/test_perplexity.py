@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from astrollama.evaluation.data import EvaluationData
-from astrollama.evaluation.document_groups import document_groups
+from astrollama.evaluation.likelihoods.groups import document_groups
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
 from astrollama.evaluation.tasks import perplexity

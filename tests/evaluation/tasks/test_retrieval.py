@@ -14,7 +14,7 @@ from astrollama.corpus.store import read_documents
 from astrollama.errors import SourceError
 from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.intervals import MIN_SAMPLES_FOR_INTERVAL
-from astrollama.evaluation.subtasks import halves, subtasks
+from astrollama.evaluation.retrieval.subtasks import halves, subtasks
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
 from astrollama.evaluation.tasks import retrieval

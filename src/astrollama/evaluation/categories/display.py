@@ -39,7 +39,7 @@ def f1_figure(estimates: Mapping[str, Mapping[str, Estimate]]) -> Figure:
     return Figure("macro_f1", "Text categorisation", "bars", "", "macro-F1", series, note=note)
 
 
-def category_table(key: str, scored: Scored) -> Table:
+def category_table(key: str, name: str, scored: Scored) -> Table:
     """Precision, recall and F1 of each category by a system's main method."""
     assert scored.main is not None
     size = len(scored.labels)
@@ -50,13 +50,13 @@ def category_table(key: str, scored: Scored) -> Table:
     ]
     return Table(
         f"categories_{key}",
-        f"Categories one by one: {key}, {_NAMES[scored.main]}",
+        f"Categories one by one: {name}, {_NAMES[scored.main]}",
         ["category", "precision", "recall", "F1", "documents"],
         rows,
     )
 
 
-def confusion_figure(key: str, scored: Scored) -> Figure:
+def confusion_figure(key: str, name: str, scored: Scored) -> Figure:
     """How many documents of each category were put into which, by a system's main method."""
     assert scored.main is not None
     matrix_CC = confusion_matrix(scored.targets_N, scored.predicted[scored.main], len(scored.labels))
@@ -66,7 +66,7 @@ def confusion_figure(key: str, scored: Scored) -> Figure:
     ]
     return Figure(
         "confusion",
-        f"Confusion matrix: {key}, {_NAMES[scored.main]}",
+        f"Confusion matrix: {name}, {_NAMES[scored.main]}",
         "matrix",
         "predicted category",
         "true category",

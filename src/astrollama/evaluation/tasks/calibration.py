@@ -14,8 +14,8 @@ import numpy as np
 from astrollama.evaluation.data import DataFile, EvaluationData
 from astrollama.evaluation.figures import Figure, Series, Table
 from astrollama.evaluation.intervals import Estimate, estimate
-from astrollama.evaluation.likelihoods import same_tokens
-from astrollama.evaluation.reliability import (
+from astrollama.evaluation.likelihoods.likelihoods import same_tokens
+from astrollama.evaluation.likelihoods.reliability import (
     MIN_CLUSTERS_A_POINT,
     NUM_BINS,
     bin_sums,
@@ -26,7 +26,7 @@ from astrollama.evaluation.reliability import (
     reliability,
 )
 from astrollama.evaluation.systems import System, SystemAbility
-from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
+from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all, names_of
 from astrollama.sections import EvaluateSection
 
 NAME = "calibration"
@@ -116,17 +116,18 @@ def summarise(
     estimates = {key: _estimates(measurement, settings) for key, measurement in measurements.items()}
     alike = {key for key in samples if subject in samples and same_tokens(samples[subject], samples[key])}
     by_chance = {key: _by_chance(measurement) for key, measurement in measurements.items()}
+    names = names_of(measurements)
     notes = [
         "Calibration alone is no merit: a model that knows nothing and is as unsure as it is often wrong has an error near "
         "zero. Read the share that is right and the negative log-likelihood beside it.",
         "So many tokens of perfectly calibrated probabilities would show an expected calibration error of about "
-        + ", ".join(f"{value:.4f} ({key})" for key, value in by_chance.items())
+        + ", ".join(f"{value:.4f} ({names[key]})" for key, value in by_chance.items())
         + ", by chance alone.",
     ]
-    others = [key for key in samples if key not in alike]
+    others = [names[key] for key in samples if key not in alike]
     if subject in samples and others:
         notes.append(
-            f"{', '.join(others)} and {subject} divide texts into different tokens: of these the calibration is compared, "
+            f"{', '.join(others)} and {names[subject]} divide texts into different tokens: of these the calibration is compared, "
             "and not accuracy, confidence and likelihood."
         )
     figures, table = _shown(measurements, settings)

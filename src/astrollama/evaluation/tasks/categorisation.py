@@ -17,7 +17,7 @@ from astrollama.evaluation.categories.outcome import FINE_TUNED, FULL, PROBED, Z
 from astrollama.evaluation.categories.scores import Scored
 from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.systems import System, SystemAbility
-from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
+from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all, names_of
 from astrollama.sections import EvaluateSection
 
 if TYPE_CHECKING:
@@ -84,10 +84,11 @@ def summarise(
     scored = {key: Scored.of(own) for key, own in measurements.items() if not own.details["left_out"]}
     estimates = {key: own.estimates(settings) for key, own in scored.items()}
     infos = {name: info for name, info in _infos().items() if any(name in own for own in estimates.values())}
-    tables = [category_table(key, own) for key, own in scored.items() if own.main is not None]
+    names = names_of(measurements)
+    tables = [category_table(key, names[key], own) for key, own in scored.items() if own.main is not None]
     figures = [f1_figure(estimates)]
     if subject in scored and scored[subject].main is not None:
-        figures.append(confusion_figure(subject, scored[subject]))
+        figures.append(confusion_figure(subject, names[subject], scored[subject]))
     return TaskResult(
         primary_metric=PRIMARY_METRIC,
         infos=infos,
@@ -109,18 +110,19 @@ def _notes(measurements: Mapping[str, Measurement]) -> list[str]:
         f"held-out ones, of {len(labels)} categories. Passed over for a primary category that is none of these: "
         f"{details['num_train_without_label']} and {details['num_test_without_label']}."
     ]
-    for key, own in measurements.items():
+    for key, name in names_of(measurements).items():
+        own = measurements[key]
         methods = own.details["methods"]
         if FINE_TUNED in methods:
             head = methods[FINE_TUNED]
             notes.append(
-                f"{key}: the fine-tuned head learns from the first {head['num_train']} of the training abstracts; the rest "
+                f"{name}: the fine-tuned head learns from the first {head['num_train']} of the training abstracts; the rest "
                 f"decide for {'it' if own.details['main'] == FINE_TUNED else 'the probe'} as its best method."
             )
         if FULL in methods:
-            notes.append(f"{key} is also taught by all {methods[FULL]['num_train']:,} labelled training abstracts.")
+            notes.append(f"{name} is also taught by all {methods[FULL]['num_train']:,} labelled training abstracts.")
         if own.details["left_out"]:
-            notes.append(f"{key} is left out: {own.details['left_out']}.")
+            notes.append(f"{name} is left out: {own.details['left_out']}.")
     if details["labels_not_in_train"]:
         notes.append(f"No training abstract that was drawn has {', '.join(details['labels_not_in_train'])}.")
     without = [label for label in labels if all(sample["label"] != label for sample in first.samples)]

@@ -1,6 +1,6 @@
 """Held-out abstracts continued from their first sentences, and the true continuation chosen among four.
 
-A fact is a number, or a named object, survey, mission or instrument (`astrollama.evaluation.facts`); it is invented where
+A fact is a number, or a named object, survey, mission or instrument (`astrollama.evaluation.continuations.facts`); it is invented where
 neither the prompt nor the paper has it. What stands in the paper's title and abstract is all that is known of it, so that
 a fact of its body counts as invented too, for all systems alike.
 """
@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 
 from astrollama.errors import NetworkError
-from astrollama.evaluation.choices import choices, credit, score_choices
-from astrollama.evaluation.completion_scores import classifier_error, score_texts
-from astrollama.evaluation.completion_shown import examples, figures, tables
+from astrollama.evaluation.continuations.choices import choices, credit, score_choices
+from astrollama.evaluation.continuations.meaning import Meaning
+from astrollama.evaluation.continuations.openings import PROMPT_WORDS, openings
+from astrollama.evaluation.continuations.scores import classifier_error, score_texts
+from astrollama.evaluation.continuations.shown import examples, figures, tables
+from astrollama.evaluation.continuations.texts import repeated_samples, seeds
+from astrollama.evaluation.continuations.topics import TopicClassifier, learn_topics
 from astrollama.evaluation.data import DataFile, EvaluationData
 from astrollama.evaluation.intervals import Estimate, estimate_mean
-from astrollama.evaluation.meaning import Meaning
-from astrollama.evaluation.openings import PROMPT_WORDS, openings
 from astrollama.evaluation.systems import System, SystemAbility
-from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
-from astrollama.evaluation.texts import repeated_samples, seeds
-from astrollama.evaluation.topics import TopicClassifier, learn_topics
+from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all, names_of
 from astrollama.sections import EvaluateSection
 
 NAME = "completion"
@@ -183,7 +183,7 @@ def summarise(
         examples=examples(continued),
         notes=[
             *_notes_on_choices(asked, settings),
-            *_notes_on_texts(continued, settings),
+            *_notes_on_texts(continued, names_of(measurements), settings),
             *notes_on_meaning,
             *_notes_on_topics(continued, classifier, data, settings),
         ],
@@ -241,7 +241,9 @@ def _notes_on_choices(asked: Mapping[str, Sequence[dict[str, Any]]], settings: E
     return notes
 
 
-def _notes_on_texts(continued: Mapping[str, Sequence[dict[str, Any]]], settings: EvaluateSection) -> list[str]:
+def _notes_on_texts(
+    continued: Mapping[str, Sequence[dict[str, Any]]], names: Mapping[str, str], settings: EvaluateSection
+) -> list[str]:
     if not continued:
         return []
     notes = []
@@ -252,7 +254,7 @@ def _notes_on_texts(continued: Mapping[str, Sequence[dict[str, Any]]], settings:
         texts = [text for sample in own for text in sample["texts"]]
         empty = sum(not text for text in texts)
         if empty:
-            notes.append(f"{key} ended the text at once in {empty} of {len(texts)} samples.")
+            notes.append(f"{names[key]} ended the text at once in {empty} of {len(texts)} samples.")
     return notes
 
 

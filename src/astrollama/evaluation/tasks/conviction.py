@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from astrollama.evaluation.continuations.facts import find_facts
+from astrollama.evaluation.continuations.meaning import Meaning
+from astrollama.evaluation.continuations.openings import PROMPT_WORDS, openings, sentences
+from astrollama.evaluation.continuations.repetition import grams
+from astrollama.evaluation.continuations.texts import estimate_share, facts_of_paper, repeated_samples, seeds
 from astrollama.evaluation.data import DataFile, EvaluationData
-from astrollama.evaluation.facts import find_facts
 from astrollama.evaluation.figures import Figure, Series, Table
 from astrollama.evaluation.intervals import Estimate, estimate_mean
-from astrollama.evaluation.meaning import Meaning
-from astrollama.evaluation.openings import PROMPT_WORDS, openings, sentences
-from astrollama.evaluation.repetition import grams
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
-from astrollama.evaluation.texts import estimate_share, facts_of_paper, repeated_samples, seeds
 from astrollama.sections import EvaluateSection
 
 NAME = "conviction"

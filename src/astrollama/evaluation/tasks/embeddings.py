@@ -15,11 +15,11 @@ import numpy as np
 from astrollama.backends.base import Pooling
 from astrollama.console import progress
 from astrollama.errors import UnsupportedError
-from astrollama.evaluation import embedding_figures as show
 from astrollama.evaluation.data import DataFile, EvaluationData
-from astrollama.evaluation.geometry import directions, jackknife_terms, shape_statistics, transformations
+from astrollama.evaluation.embeddings import figures as show
+from astrollama.evaluation.embeddings.geometry import directions, jackknife_terms, shape_statistics, transformations
+from astrollama.evaluation.embeddings.neighbours import Neighbours, nearest_pairs, neighbours
 from astrollama.evaluation.intervals import Estimate, estimate_mean
-from astrollama.evaluation.neighbours import Neighbours, nearest_pairs, neighbours
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
 from astrollama.records import UNKNOWN, Document

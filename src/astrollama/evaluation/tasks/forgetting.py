@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astrollama.evaluation.data import DataFile, EvaluationData
-from astrollama.evaluation.general_text import BYTES_A_TOKEN, Passage, general_passages
 from astrollama.evaluation.intervals import Estimate
-from astrollama.evaluation.likelihoods import Samples, likelihood_estimates, same_tokens
-from astrollama.evaluation.multiple_choice import (
+from astrollama.evaluation.likelihoods.general_text import BYTES_A_TOKEN, Passage, general_passages
+from astrollama.evaluation.likelihoods.likelihoods import Samples, likelihood_estimates, same_tokens
+from astrollama.evaluation.questions.multiple_choice import (
     GROUP_NAMES,
     PRIMARY_SCORE,
     SCORES,
@@ -23,7 +23,7 @@ from astrollama.evaluation.multiple_choice import (
     chance,
     of_group,
 )
-from astrollama.evaluation.question_sets import Group, asked_of_files, question_sets
+from astrollama.evaluation.questions.question_sets import Group, asked_of_files, question_sets
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
 from astrollama.sections import EvaluateSection

@@ -9,8 +9,16 @@ import numpy as np
 from astrollama.evaluation.data import DataFile, EvaluationData
 from astrollama.evaluation.figures import Cell, Figure, Series, Table
 from astrollama.evaluation.intervals import Estimate
-from astrollama.evaluation.likelihoods import Samples
-from astrollama.evaluation.multiple_choice import (
+from astrollama.evaluation.likelihoods.likelihoods import Samples
+from astrollama.evaluation.likelihoods.reliability import (
+    BinSums,
+    bin_sums,
+    calibration_error,
+    equal_width_edges,
+    error_if_calibrated,
+    reliability,
+)
+from astrollama.evaluation.questions.multiple_choice import (
     GROUP_NAMES,
     PRIMARY_SCORE,
     SCORES,
@@ -21,19 +29,11 @@ from astrollama.evaluation.multiple_choice import (
     favourite_letter,
     of_group,
 )
-from astrollama.evaluation.question_sets import Group, QuestionSet, asked_of_files, question_sets
-from astrollama.evaluation.questions import Form
-from astrollama.evaluation.reliability import (
-    BinSums,
-    bin_sums,
-    calibration_error,
-    equal_width_edges,
-    error_if_calibrated,
-    reliability,
-)
+from astrollama.evaluation.questions.question_sets import Group, QuestionSet, asked_of_files, question_sets
+from astrollama.evaluation.questions.questions import Form
 from astrollama.evaluation.resamples import fewer_resamples
 from astrollama.evaluation.systems import System, SystemAbility
-from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
+from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all, names_of
 from astrollama.sections import EvaluateSection
 
 NAME = "knowledge"
@@ -100,7 +100,7 @@ def summarise(
             *(_diagram(form, {key: own[form] for key, own in sums.items()}, settings) for form in FORMS),
         ],
         tables=[_groups_table(groups, estimates, some), _subjects_table(sets, samples)],
-        notes=_notes(sets, samples, settings),
+        notes=_notes(sets, samples, names_of(measurements), settings),
     )
 
 
@@ -200,20 +200,22 @@ def _subjects_table(sets: Sequence[QuestionSet], samples: Mapping[str, Samples])
     return Table("subjects", "Share right by subject, as full answer", columns, rows)
 
 
-def _notes(sets: Sequence[QuestionSet], samples: Mapping[str, Samples], settings: EvaluateSection) -> list[str]:
+def _notes(
+    sets: Sequence[QuestionSet], samples: Mapping[str, Samples], names: Mapping[str, str], settings: EvaluateSection
+) -> list[str]:
     num_builtin = sum(len(questions.asked) for questions in sets if not questions.source)
     notes = [
         f"The built-in questions are {num_builtin} elementary ones of the project, which a small model can answer in part.",
         *asked_of_files(sets, settings),
         "So many perfectly calibrated answers would show an expected calibration error of about "
-        + ", ".join(f"{_error_by_chance(records):.3f} ({key})" for key, records in samples.items())
+        + ", ".join(f"{_error_by_chance(records):.3f} ({names[key]})" for key, records in samples.items())
         + ", by chance alone.",
     ]
     for key, records in samples.items():
         letter, share = favourite_letter(records)
         if share >= _FAVOURITE:
             notes.append(
-                f"Asked for a letter, {key} chose {letter} in {share:.0%} of all questions: its accuracy by choice tells "
+                f"Asked for a letter, {names[key]} chose {letter} in {share:.0%} of all questions: its accuracy by choice tells "
                 "of its habit, not of its knowledge."
             )
     return notes

@@ -14,10 +14,10 @@ import numpy as np
 
 from astrollama.evaluation.candidates import ADAPTED, BASE
 from astrollama.evaluation.data import DataFile, EvaluationData
-from astrollama.evaluation.document_groups import document_groups, reductions_by_group
 from astrollama.evaluation.figures import Figure, Series, Table
 from astrollama.evaluation.intervals import Estimate, estimate, estimate_by_index
-from astrollama.evaluation.likelihoods import Samples, likelihood_estimates, reduction, same_tokens
+from astrollama.evaluation.likelihoods.groups import document_groups, reductions_by_group
+from astrollama.evaluation.likelihoods.likelihoods import Samples, likelihood_estimates, reduction, same_tokens
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
 from astrollama.sections import EvaluateSection

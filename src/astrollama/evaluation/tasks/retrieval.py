@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from astrollama.console import progress
-from astrollama.evaluation import lexical
 from astrollama.evaluation.data import DataFile, EvaluationData
-from astrollama.evaluation.embedding_figures import interval_series, variant_words
+from astrollama.evaluation.embeddings.figures import interval_series, variant_words
+from astrollama.evaluation.embeddings.geometry import directions, transformations
 from astrollama.evaluation.figures import Figure, Table
-from astrollama.evaluation.geometry import directions, transformations
 from astrollama.evaluation.intervals import Estimate, estimate_mean
-from astrollama.evaluation.ranking import gold_ranks, ndcg_at, recall_at, reciprocal_rank
-from astrollama.evaluation.subtasks import SUBTASKS, Subtask, subtasks
+from astrollama.evaluation.retrieval import lexical
+from astrollama.evaluation.retrieval.ranking import gold_ranks, ndcg_at, recall_at, reciprocal_rank
+from astrollama.evaluation.retrieval.subtasks import SUBTASKS, Subtask, subtasks
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
 from astrollama.sections import EvaluateSection

@@ -1,0 +1,1 @@
+"""The geometry of embeddings: cosines, spread, corrections, nearest pairs."""

@@ -1,0 +1,1 @@
+"""Log-likelihoods of texts, by document, group and confidence."""

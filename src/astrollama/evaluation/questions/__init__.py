@@ -1,0 +1,1 @@
+"""Multiple-choice questions, and their answers through lm-evaluation-harness."""

@@ -1,0 +1,1 @@
+"""Queries, gold and rankings of retrieval, and the rankings by words."""

@@ -1,0 +1,43 @@
+import pytest
+
+from astrollama.evaluation.continuations.openings import openings, sentences, split_opening
+from astrollama.records import Document
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One star. Two stars.", ["One star.", "Two stars."]),
+        ("As Smith et al. Showed, e.g. NGC 1 is old. It is.", ["As Smith et al. Showed, e.g. NGC 1 is old.", "It is."]),
+        ("See Fig. 3 for it. Done.", ["See Fig. 3 for it.", "Done."]),
+        ("The mass is $M = 3. X$ in all. It grows.", ["The mass is $M = 3. X$ in all.", "It grows."]),
+        ("A value of 3.5 holds. $z$ is small.", ["A value of 3.5 holds.", "$z$ is small."]),
+        ("Is it? Yes! (So we think.)", ["Is it?", "Yes!", "(So we think.)"]),
+        ("No end", ["No end"]),
+    ],
+)
+def test_sentences(text: str, expected: list[str]) -> None:
+    assert sentences(text) == expected
+
+
+def test_the_opening_has_whole_sentences_and_leaves_the_rest() -> None:
+    first = " ".join(["word"] * 14) + "."
+    text = " ".join(first.capitalize() for _ in range(4))
+    opening = split_opening(text)
+    assert opening is not None
+    assert len(opening[0].split()) == 28
+    assert " ".join(opening) == text
+
+
+def test_one_sentence_has_no_opening() -> None:
+    assert split_opening("A single long sentence " + "very " * 40 + "long.") is None
+
+
+def test_documents_that_cannot_be_divided_are_passed_over() -> None:
+    def document(name: str, text: str) -> Document:
+        return Document(name, text, f"On {name}", ("astro-ph.GA",), "astro-ph.GA", "2024-01", "", "", "")
+
+    whole = document("whole", "word " * 26 + "ends. Then comes more.")
+    (opening,) = openings([document("empty", ""), whole, document("single", "One sentence only.")])
+    assert opening.document is whole
+    assert opening.truth == "Then comes more."
