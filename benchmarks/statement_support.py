@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from _training import table
+from astrollama.corpus.sentences import sentences
 from astrollama.evaluation.continuations.meaning import Meaning
-from astrollama.evaluation.continuations.openings import openings, sentences
+from astrollama.evaluation.continuations.openings import openings
 from astrollama.evaluation.data import EvaluationData
 
 OTHERS = 3

@@ -19,6 +19,7 @@ from astrollama.sections import (
     ApiSection,
     CardSection,
     CorpusSection,
+    EncoderSection,
     EvaluateSection,
     LoraSection,
     ModelSection,
@@ -55,6 +56,7 @@ class Recipe(Section):
     card: CardSection = CardSection()
     pack: PackSection = PackSection()
     lora: LoraSection = LoraSection()
+    encoder: EncoderSection = EncoderSection()
     replay: ReplaySection = ReplaySection()
     train: TrainSection = TrainSection()
     validation: ValidationSection = ValidationSection()
@@ -74,7 +76,9 @@ class Recipe(Section):
 
     @property
     def sequences_a_step(self) -> int:
-        """Sequences of an optimiser step."""
+        """Sequences of an optimiser step, or pairs."""
+        if self.train.objective == "contrastive":
+            return self.encoder.pairs_a_step
         return self.train.global_batch_tokens // self.pack.sequence_length
 
     @property

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrollama.backends.base import Ability, Pooling
+from astrollama.backends.base import Ability
 from astrollama.errors import ModelError, RunError
 from astrollama.evaluation import vectors
 from astrollama.evaluation.vectors import VectorCache
+from astrollama.models.pooling import Pooling
 
 
 class LetterCounter:

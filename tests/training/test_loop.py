@@ -20,7 +20,7 @@ from astrollama.models.load import load_model, load_tokenizer
 from astrollama.recipe import load_recipe
 from astrollama.runs import StageDirectory
 from astrollama.tokens.shards import pack_corpus
-from astrollama.training import checkpoint, loop
+from astrollama.training import checkpoint, loop, objective
 from astrollama.training.run import train
 from tests.conftest import tiny_recipe
 
@@ -54,7 +54,7 @@ def test_a_run_interrupted_twice_ends_with_the_same_losses_and_weights(
     recipe = tiny_recipe(tiny_model, f"train.method={method}", "lora.dropout=0.1", 'train.budget="4_000 tokens"')
     train(recipe, tokens, tmp_path / "straight", resume=False)
 
-    real = loop.accumulate_gradients
+    real = objective.accumulate_gradients
     calls = 0
 
     def interrupting(*arguments):  # type: ignore[no-untyped-def]
@@ -64,7 +64,7 @@ def test_a_run_interrupted_twice_ends_with_the_same_losses_and_weights(
             signal.raise_signal(signal.SIGINT)
         return real(*arguments)
 
-    monkeypatch.setattr(loop, "accumulate_gradients", interrupting)
+    monkeypatch.setattr(objective, "accumulate_gradients", interrupting)
     for _ in range(2):
         with pytest.raises(
             InterruptedRunError, match=r"stopped; .* has a checkpoint: give the same command with --resume to go on"
@@ -206,8 +206,8 @@ def test_an_unfinished_run_wants_resume(
 def test_a_loss_that_is_not_finite_stops_before_the_step_and_names_documents(
     tokens: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = loop.accumulate_gradients
-    monkeypatch.setattr(loop, "accumulate_gradients", lambda *a: (float("nan"), real(*a)[1]))
+    real = objective.accumulate_gradients
+    monkeypatch.setattr(objective, "accumulate_gradients", lambda *a: (float("nan"), real(*a)[1]))
     with pytest.raises(TrainingError, match=r"loss nan .* at step 1 \(documents sample:\d+"):
         train(tiny_recipe(tiny_model), tokens, tmp_path / "run", resume=False)
     assert not (tmp_path / "run").exists()

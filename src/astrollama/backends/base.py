@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from astrollama.models.pooling import Pooling
+
 if TYPE_CHECKING:
     import numpy as np
 
 Ability = Literal["score", "generate", "embed"]
-Pooling = Literal["mean", "last", "echo"]
 
 LEAST_TEMPERATURE = 0.01  # below it the likeliest token is taken
 

@@ -14,16 +14,16 @@ from astrollama.backends.base import (
     LEAST_TEMPERATURE,
     Ability,
     ContinuationLikelihood,
-    Pooling,
     TextLikelihood,
     TokenPredictions,
 )
 from astrollama.backends.hf_continuations import branches_of, likelihoods
 from astrollama.backends.hf_rows import predictions, states_of_rows
 from astrollama.console import progress
-from astrollama.errors import UserInputError
+from astrollama.errors import UnsupportedError, UserInputError
 from astrollama.models.load import LoadedModel
 from astrollama.models.loss import token_nll
+from astrollama.models.pooling import Pooling, pooled
 from astrollama.models.quiet import quiet_libraries
 
 MAX_WINDOW_TOKENS = 2048
@@ -41,9 +41,9 @@ class HFLanguageModel:
         loaded: the model itself, for what is to be trained on it.
     """
 
-    abilities: frozenset[Ability] = frozenset({"score", "generate", "embed"})
-
     def __init__(self, loaded: LoadedModel) -> None:
+        # what was trained as an encoder predicts no tokens any more
+        self.abilities: frozenset[Ability] = frozenset({"embed"} if loaded.encoder else {"score", "generate", "embed"})
         self.loaded = loaded
         self.name = loaded.name
         self.digest: str | None = loaded.digest
@@ -58,6 +58,7 @@ class HFLanguageModel:
     @torch.inference_mode()
     def loglikelihood_rolling(self, texts: Sequence[str]) -> list[TextLikelihood]:
         """As the contract says."""
+        self._require("score")
         encoded = self._tokenizer.encode(texts)
         owners, windows = self._windows(encoded)
         nll = [0.0] * len(texts)
@@ -71,6 +72,7 @@ class HFLanguageModel:
     @torch.inference_mode()
     def token_predictions(self, texts: Sequence[str]) -> list[TokenPredictions]:
         """As the contract says."""
+        self._require("score")
         owners, windows = self._windows(self._tokenizer.encode(texts))
         found: dict[int, TokenPredictions] = {}
         for batch, hidden_ND, targets_N in self._states_and_targets(windows):
@@ -94,6 +96,7 @@ class HFLanguageModel:
         Raises:
             UserInputError: the pieces are longer than the model's context.
         """
+        self._require("score")
         assert sequence_length > 1
         if sequence_length > self._context:
             raise UserInputError(
@@ -118,6 +121,7 @@ class HFLanguageModel:
         Raises:
             UserInputError: a continuation has no tokens of its own.
         """
+        self._require("score")
         groups = branches_of(pairs, self._tokenizer, self._context)
         found: dict[int, ContinuationLikelihood] = {}
         with progress(f"scoring with {_short(self.name)}", len(pairs)) as bar:
@@ -128,14 +132,20 @@ class HFLanguageModel:
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], *, pooling: Pooling = "mean") -> np.ndarray:
-        """As the contract says.
+        """As the contract says; of what was trained as an encoder, `mean` is its own way of pooling.
 
         Of a text that is longer than the model's context its first tokens are taken; each of the two copies that
         `echo` reads has half of the context at most, and nothing stands between them.
 
         Raises:
+            UnsupportedError: an encoder is asked for another way than its own.
             UserInputError: a text has no tokens.
         """
+        encoder = self.loaded.encoder
+        if encoder is not None and pooling != "mean":
+            raise UnsupportedError(f"{self.name} cannot pool by {pooling!r}", "use mean: it has one way, its own")
+        if encoder is not None:
+            pooling = encoder.pooling
         room = (self._context - 1) // (2 if pooling == "echo" else 1)
         encoded = [tokens[:room] for tokens in self._tokenizer.encode(texts)]
         if not all(encoded):
@@ -145,14 +155,17 @@ class HFLanguageModel:
         copies = 2 if pooling == "echo" else 1
         rows = [[self._tokenizer.bos_id, *copies * tokens] for tokens in encoded]
         vectors_ND = np.empty((len(texts), self._model.config.hidden_size), dtype=np.float32)
-        for batch, hidden_ND in states_of_rows(self._model, rows):
+        for batch, hidden_ND in states_of_rows(
+            self._model, rows, is_causal=encoder is None or encoder.attention == "causal"
+        ):
             states = torch.split(hidden_ND, [len(rows[number]) for number in batch])
-            vectors_ND[batch] = torch.stack([_pooled(states_TD, pooling) for states_TD in states]).float().cpu().numpy()
+            vectors_ND[batch] = torch.stack([pooled(states_TD, pooling) for states_TD in states]).float().cpu().numpy()
         return vectors_ND
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], *, max_new_tokens: int, temperature: float, seed: int) -> list[str]:
         """As the contract says; prompts of similar length are continued side by side."""
+        self._require("generate")
         encoded = [[self._tokenizer.bos_id, *tokens] for tokens in self._tokenizer.encode(prompts)]
         longest = max(map(len, encoded), default=0)
         if longest >= self._context:
@@ -170,6 +183,17 @@ class HFLanguageModel:
                     texts[number] = self._continuation(encoded[number][1:], new)
                 bar.update(start + len(batch))
         return texts
+
+    def _require(self, ability: Ability) -> None:
+        """Refuse what an encoder cannot do.
+
+        Raises:
+            UnsupportedError: it cannot.
+        """
+        if ability not in self.abilities:
+            raise UnsupportedError(
+                f"{self.name} is an encoder and cannot {ability}", "give the language model that it was made from"
+            )
 
     def _continued(
         self, rows: Sequence[list[int]], max_new_tokens: int, temperature: float, seed: int
@@ -246,14 +270,6 @@ def _joined(parts: Sequence[TokenPredictions]) -> TokenPredictions:
         np.concatenate([np.empty(0, np.float32), *(part.top_probability_T for part in parts)]),
         np.concatenate([np.empty(0, bool), *(part.top_correct_T for part in parts)]),
     )
-
-
-def _pooled(states_TD: Tensor, pooling: Pooling) -> Tensor:
-    """One vector from the states of BOS and a text, or of BOS and its two copies."""
-    if pooling == "last":
-        return states_TD[-1]
-    start = 1 if pooling == "mean" else (len(states_TD) + 1) // 2
-    return states_TD[start:].mean(dim=0)
 
 
 def _short(name: str) -> str:

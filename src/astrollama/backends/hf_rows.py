@@ -19,12 +19,15 @@ from astrollama.models.loss import chunk_tokens
 TOKENS_A_BATCH = 2048
 
 
-def states_of_rows(model: Any, rows: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Tensor]]:
+def states_of_rows(
+    model: Any, rows: Sequence[Sequence[int]], *, is_causal: bool = True
+) -> Iterator[tuple[list[int], Tensor]]:
     """The last hidden states of rows, none of which sees another, batch by batch.
 
     Args:
         model: a `LlamaForCausalLM`.
         rows: one token at least in each.
+        is_causal: whether a token sees none behind it.
 
     Yields:
         Which rows are in the batch, and the states of their tokens end to end, of shape (N, D).
@@ -38,7 +41,7 @@ def states_of_rows(model: Any, rows: Sequence[Sequence[int]]) -> Iterator[tuple[
         offsets_S = torch.tensor(list(accumulate(lengths, initial=0)), dtype=torch.int32, device=device)
         tokens_N = torch.tensor([token for number in batch for token in rows[number]], device=device)
         positions_N = torch.cat([torch.arange(length, device=device) for length in lengths])
-        documents = Documents(lengths, offsets_S, max(lengths))
+        documents = Documents(lengths, offsets_S, max(lengths), is_causal)
         with attending_within_documents(model):
             hidden_ND = hidden_states(model, tokens_N, positions_N, documents)
         require_finite(hidden_ND)

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from astrollama.backends.base import Ability, Pooling
+from astrollama.backends.base import Ability
 from astrollama.errors import UnsupportedError, UserInputError
 from astrollama.files import TEMPORARY_PREFIX, copy_file
 from astrollama.models.packaged import MINILM, fetch_files
+from astrollama.models.pooling import Pooling
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import cache_folder
 from astrollama.runs import read_manifest, stage_directory, verify_files

@@ -23,11 +23,12 @@ from astrollama.backends.api_client import (
     RefusedParameterError,
     base_url_of,
 )
-from astrollama.backends.base import LEAST_TEMPERATURE, Ability, Pooling
+from astrollama.backends.base import LEAST_TEMPERATURE, Ability
 from astrollama.backends.costs import CostCeiling, prices_of
 from astrollama.backends.responses import ResponseCache, responses_folder
 from astrollama.console import warn
 from astrollama.errors import UnsupportedError, UserInputError
+from astrollama.models.pooling import Pooling
 from astrollama.sections import ApiSection
 
 INSTRUCTION_VERSION = 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from astrollama.cli.options import JsonOption, OutOption, SetOption, print_json
 from astrollama.console import speaks
+
+if TYPE_CHECKING:
+    from astrollama.recipe import Recipe
 
 
 def train(
@@ -18,8 +21,20 @@ def train(
             help="A TOML file or a built-in name, for example smollm2-135m-cpu, smollm2-135m-lora, smollm2-135m-gpu."
         ),
     ],
-    tokens: Annotated[Path, typer.Option("--tokens", help="The directory that `astrollama pack` wrote.")],
     out: OutOption,
+    tokens: Annotated[
+        Path | None,
+        typer.Option("--tokens", help="The directory that `astrollama pack` wrote; a language model needs it."),
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option("--corpus", help="The corpus whose pairs of texts an encoder learns from.")
+    ] = None,
+    citations: Annotated[
+        Path | None,
+        typer.Option(
+            "--citations", help="Who cites whom, JSON lines with `id` and `refs`, where encoder.pairs asks for it."
+        ),
+    ] = None,
     replay: Annotated[
         Path | None,
         typer.Option("--replay", help="Packed general text, of which `replay.share` of the tokens are taken."),
@@ -37,7 +52,7 @@ def train(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Train a base model on packed documents: every weight, or a low-rank adapter.
+    """Train a base model on packed documents: every weight, or a low-rank adapter; or an encoder on pairs of texts.
 
     Ctrl-C ends the step, saves a checkpoint and says how to go on. On several GPUs: torchrun --nproc-per-node 8 -m
     astrollama.cli train …
@@ -47,10 +62,11 @@ def train(
     from astrollama.recipe import load_recipe
 
     loaded = load_recipe(recipe, set_ or [])
+    data = _data_of(loaded, tokens, corpus)
     if dry_run:
         from astrollama.training.plan import describe_plan, make_plan
 
-        plan = make_plan(loaded, tokens, out, replay, resume=resume)
+        plan = make_plan(loaded, data, out, replay, resume=resume)
         if speaks() and json:
             print_json(plan)
         elif speaks():
@@ -59,7 +75,7 @@ def train(
 
     from astrollama.training.run import train as run_training
 
-    manifest = run_training(loaded, tokens, out, resume=resume, replay=replay)
+    manifest = run_training(loaded, data, out, resume=resume, replay=replay, citations=citations)
     if not speaks():
         return
     summary = {
@@ -74,3 +90,21 @@ def train(
             f"{summary['tokens']:,} tokens in {summary['steps']:,} steps at {summary['tokens_per_second']:,.0f} tokens/s; "
             f"the model is in {out / 'model'}"
         )
+
+
+def _data_of(recipe: Recipe, tokens: Path | None, corpus: Path | None) -> Path:
+    """What the objective learns from."""
+    from astrollama.console import warn
+    from astrollama.errors import UserInputError
+
+    name, own, other = ("--tokens", tokens, corpus)
+    if recipe.train.objective == "contrastive":
+        name, own, other = ("--corpus", corpus, tokens)
+    if own is None:
+        what = "a directory that `astrollama pack` wrote" if name == "--tokens" else "a corpus, for its pairs of texts"
+        raise UserInputError(f"train.objective = {recipe.train.objective!r} needs {name}", f"give {what}")
+    if other is not None:
+        warn(
+            f"{'--corpus' if name == '--tokens' else '--tokens'} has no effect with train.objective = {recipe.train.objective!r}"
+        )
+    return own

@@ -15,7 +15,7 @@ from astrollama.errors import RunError, UserInputError
 from astrollama.evaluation.subject import Subject
 from astrollama.evaluation.systems import Role, System, SystemAbility
 from astrollama.files import sha256_file
-from astrollama.models.folder import read_base_record
+from astrollama.models.folder import read_base_record, read_encoder_record
 from astrollama.models.registry import ModelFolder, find_model, model_digest
 from astrollama.sections import ApiSection, EvaluateSection
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ADAPTED, BASE = "adapted", "base"
 
 _LOCAL: frozenset[Ability] = frozenset({"score", "generate", "embed"})
+_ENCODER: frozenset[Ability] = frozenset({"embed"})
 _CHAT, _EMBEDDINGS = "openai", "openai-embeddings"
 # the paper's opponents by the names that it gives them
 _ALIASES = {"gpt-4": f"{_CHAT}:gpt-4", "gpt-3": f"{_EMBEDDINGS}:text-embedding-ada-002"}
@@ -101,7 +102,8 @@ def _local(
 
     digest = model_digest(found)
     identity = hashlib.sha256(json.dumps([digest, _settings_of(found, base), VERSION]).encode()).hexdigest()
-    return System(key, label, found.name, role, _LOCAL, identity, folder / key, digest, opener=load)
+    abilities = _ENCODER if read_encoder_record(found.path) else _LOCAL
+    return System(key, label, found.name, role, abilities, identity, folder / key, digest, opener=load)
 
 
 def _settings_of(found: ModelFolder, base: str | None) -> list[str]:

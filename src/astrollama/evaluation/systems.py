@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from astrollama.backends.base import Ability, Encoder, Generator, Pooling, Scorer
+from astrollama.backends.base import Ability, Encoder, Generator, Scorer
 from astrollama.evaluation.vectors import VectorCache
+from astrollama.models.pooling import Pooling
 
 if TYPE_CHECKING:
     import numpy as np

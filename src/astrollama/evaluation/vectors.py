@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from astrollama.backends.base import Encoder, Pooling
+from astrollama.backends.base import Encoder
 from astrollama.console import progress
 from astrollama.errors import ModelError
 from astrollama.evaluation.store import Rows, Store, key_of
+from astrollama.models.pooling import Pooling
 
 # Texts that are embedded before they are written: what a crash loses at most. An encoder that asks several at the same time
 # says with an attribute `texts_at_once` how many it takes.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from astrollama.errors import ModelError, RecipeError
 from astrollama.files import atomic_path
-from astrollama.models.folder import NF4, BaseRecord
+from astrollama.models.folder import NF4, BaseRecord, EncoderRecord
 from astrollama.models.load import LoadedModel, save_adapter, save_model
 from astrollama.models.quiet import quiet_libraries
 from astrollama.sections import LoraSection
@@ -44,8 +44,13 @@ class Trainable(Protocol):
         ...
 
 
-def make_trainable(loaded: LoadedModel, method: str, lora: LoraSection) -> Trainable:
+def make_trainable(
+    loaded: LoadedModel, method: str, lora: LoraSection, encoder: EncoderRecord | None = None
+) -> Trainable:
     """Prepare a base for training by `method` (`full`, `lora` or `qlora`).
+
+    Args:
+        encoder: how the model makes vectors, where it is trained for that; it is saved with the adapter.
 
     The adapter's first matrix is drawn from torch's generator: seed it before.
 
@@ -58,7 +63,7 @@ def make_trainable(loaded: LoadedModel, method: str, lora: LoraSection) -> Train
         raise ModelError(f"{loaded.name} is an adapter", "train from a whole model, such as the adapter's base")
     if method == "full":
         return _Full(loaded)
-    return _Lora(loaded, lora, quantization=NF4 if method == "qlora" else None)
+    return _Lora(loaded, lora, NF4 if method == "qlora" else None, encoder)
 
 
 class _Full:
@@ -79,7 +84,9 @@ class _Full:
 
 
 class _Lora:
-    def __init__(self, loaded: LoadedModel, lora: LoraSection, quantization: str | None) -> None:
+    def __init__(
+        self, loaded: LoadedModel, lora: LoraSection, quantization: str | None, encoder: EncoderRecord | None
+    ) -> None:
         import torch
 
         linears = {
@@ -108,6 +115,7 @@ class _Lora:
             )
             self._peft = get_peft_model(loaded.model, config)
         self._base = BaseRecord(loaded.name, loaded.digest, quantization)
+        self._encoder = encoder
         self.model = self._peft.get_base_model()
 
     def parameters(self) -> dict[str, Tensor]:
@@ -115,4 +123,4 @@ class _Lora:
 
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         with atomic_path(folder) as partial:
-            save_adapter(self._peft, partial, weights, self._base)
+            save_adapter(self._peft, partial, weights, self._base, self._encoder)

@@ -28,11 +28,13 @@ class Documents:
         lengths: of each document in tokens; their sum is N.
         offsets_S: int32, on the tokens' device: where each document begins, and N at the end.
         longest: a bound on the lengths, the same for all batches of a run, so that compiled code is not made anew.
+        is_causal: whether a token sees none behind it.
     """
 
     lengths: tuple[int, ...]
     offsets_S: Tensor
     longest: int
+    is_causal: bool = True
 
 
 def attend_within_documents(model: Any) -> None:
@@ -65,7 +67,7 @@ def _document_attention(
     scaling: float,
     **_unused: object,
 ) -> tuple[Tensor, None]:
-    """Causal attention within documents; H query heads share G key-value heads. Returns (1, N, H, D)."""
+    """Attention within documents; H query heads share G key-value heads. Returns (1, N, H, D)."""
     # the rotary embedding leaves float32 behind where autocast made bfloat16
     query_1HND, key_1GND = query_1HND.to(value_1GND.dtype), key_1GND.to(value_1GND.dtype)
     if value_1GND.is_cuda and value_1GND.dtype in _KERNEL_TYPES:
@@ -88,7 +90,7 @@ def _by_kernel(
         documents.longest,
         documents.longest,
         scale=scaling,
-        window_size=(-1, 0),
+        window_size=(-1, 0) if documents.is_causal else (-1, -1),
         enable_gqa=True,
     )
     assert isinstance(output_NHD, Tensor)
@@ -103,7 +105,7 @@ def _one_by_one(
         torch.split(heads_1XND, list(documents.lengths), dim=2) for heads_1XND in (query_1HND, key_1GND, value_1GND)
     )
     outputs = [
-        scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=True)
+        scaled_dot_product_attention(query, key, value, is_causal=documents.is_causal, scale=scaling, enable_gqa=True)
         for query, key, value in zip(queries, keys, values, strict=True)
     ]
     return torch.cat(outputs, dim=2).transpose(1, 2)

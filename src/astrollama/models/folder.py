@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from astrollama.errors import ModelError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 BASE_RECORD = "base.json"
+ENCODER_RECORD = "encoder.json"
 WEIGHTS_FILE = "model"
 SHARD_BYTES = 5_000_000_000
 NF4 = "nf4"
@@ -43,6 +44,19 @@ class BaseRecord:
         """The content of `base.json`."""
         record = {"name": self.name, "digest": self.digest}
         return record | {"quantization": self.quantization} if self.quantization else record
+
+
+@dataclass(frozen=True)
+class EncoderRecord:
+    """How an adapter that was trained as an encoder makes vectors; it belongs to no language model any more.
+
+    Attributes:
+        num_layers: the first layers of its base, which are all that it has.
+    """
+
+    pooling: Literal["mean", "last"]
+    attention: Literal["causal", "bidirectional"]
+    num_layers: int
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
@@ -112,10 +126,33 @@ def read_base_record(folder: Path) -> BaseRecord:
     return BaseRecord(str(record["name"]), str(record["digest"]), quantization)
 
 
+def read_encoder_record(folder: Path) -> EncoderRecord | None:
+    """How an adapter makes vectors; None where it was not trained as an encoder.
+
+    Raises:
+        ModelError: the record is damaged.
+    """
+    if not (folder / ENCODER_RECORD).is_file():
+        return None
+    record = _read_config(folder / ENCODER_RECORD)
+    try:
+        encoder = EncoderRecord(**record)
+    except TypeError as error:
+        raise ModelError(
+            f"{folder / ENCODER_RECORD} cannot be used ({error})", "fetch or save the encoder again"
+        ) from error
+    known = encoder.pooling in ("mean", "last") and encoder.attention in ("causal", "bidirectional")
+    if not known or not isinstance(encoder.num_layers, int) or encoder.num_layers < 1:
+        raise ModelError(f"{folder / ENCODER_RECORD} holds {record}", "fetch or save the encoder again")
+    return encoder
+
+
 def adapter_digest(folder: Path, base: BaseRecord) -> str:
     """The SHA-256 of everything that decides what an adapter does, in hex: its weights, its settings and its base."""
     settings = {key: value for key, value in check_adapter(folder).items() if key != "base_model_name_or_path"}
     state = [weights_digest(folder), settings, base.digest, *([base.quantization] if base.quantization else [])]
+    encoder = read_encoder_record(folder)
+    state += [asdict(encoder)] if encoder else []
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 

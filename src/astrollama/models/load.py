@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,12 @@ from astrollama.files import write_json
 from astrollama.models.folder import (
     ADAPTER_WEIGHTS,
     BASE_RECORD,
+    ENCODER_RECORD,
     BaseRecord,
+    EncoderRecord,
     adapter_digest,
     read_base_record,
+    read_encoder_record,
     weights_digest,
     write_weights,
 )
@@ -35,6 +38,7 @@ class LoadedModel:
         model: a `LlamaForCausalLM`, with the layers of an adapter in it where there is one.
         digest: SHA-256 of the weights; for an adapter, of its weights, settings, base and the base's quantisation.
         base_digest: SHA-256 of the base's weights where this is an adapter, else None.
+        encoder: how it makes vectors, where it was trained for that, else None.
     """
 
     name: str
@@ -43,6 +47,7 @@ class LoadedModel:
     digest: str
     base_name: str | None = None
     base_digest: str | None = None
+    encoder: EncoderRecord | None = None
 
 
 def load_model(spec: str, device: str = "cpu", base: str | None = None) -> LoadedModel:
@@ -121,12 +126,32 @@ def save_model(
     write_weights(folder, shapes, tensor)
 
 
-def save_adapter(model: Any, folder: Path, weights: Mapping[str, Tensor], base: BaseRecord) -> None:
-    """Write a PEFT model's adapter with `weights`, by its parameters' names, and the record of its base."""
+def first_layers(loaded: LoadedModel, share: float) -> LoadedModel:
+    """A model with the first layers alone, one at least, to be trained on; an adapter is folded into its base.
+
+    Args:
+        share: of the layers.
+
+    Raises:
+        ModelError: it is an encoder.
+    """
+    if loaded.encoder is not None:
+        raise ModelError(f"{loaded.name} is an encoder", "train from the language model that it was made from")
+    _fold(loaded.model)
+    _cut(loaded.model, max(1, round(share * loaded.model.config.num_hidden_layers)))
+    return replace(loaded, base_name=None, base_digest=None)
+
+
+def save_adapter(
+    model: Any, folder: Path, weights: Mapping[str, Tensor], base: BaseRecord, encoder: EncoderRecord | None = None
+) -> None:
+    """Write a PEFT model's adapter with `weights`, by its parameters' names, and what it belongs to."""
     with quiet_libraries():
         model.save_pretrained(folder, state_dict=dict(weights), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     write_json(folder / BASE_RECORD, base.to_json())
+    if encoder is not None:
+        write_json(folder / ENCODER_RECORD, asdict(encoder))
 
 
 def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedModel:
@@ -144,7 +169,11 @@ def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedMo
             f"the adapter {found.name} was trained on {record.name} ({record.digest[:12]}…), not on {on.name} ({on.digest[:12]}…)",
             "give the base that it was trained on",
         )
-    digest = adapter_digest(found.path, record)
+    digest, encoder = adapter_digest(found.path, record), read_encoder_record(found.path)
+    if on.base_digest is not None:
+        _fold(on.model)
+    if encoder is not None:
+        _cut(on.model, encoder.num_layers)
     if record.quantization:
         from astrollama.models.quantize import round_to_nf4
 
@@ -164,7 +193,27 @@ def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedMo
             f"the tensors of {found.path} are not those of its settings ({odd[0]})", "save the adapter again"
         )
     model = adapted.get_base_model().eval()
-    return LoadedModel(found.name, model, on.tokenizer, digest, on.name, on.digest)
+    return LoadedModel(found.name, model, on.tokenizer, digest, on.name, on.digest, encoder)
+
+
+def _fold(model: Any) -> None:
+    """Add an adapter's updates to the weights that they belong to, so that another can be put on top."""
+    import torch
+
+    with torch.no_grad():
+        for name, module in list(model.named_modules()):
+            if hasattr(module, "get_delta_weight"):
+                layer = module.get_base_layer()
+                layer.weight += module.get_delta_weight("default")
+                parent, _, child = name.rpartition(".")
+                setattr(model.get_submodule(parent), child, layer)
+    model.__dict__.pop("peft_config", None)
+
+
+def _cut(model: Any, num_layers: int) -> None:
+    """Leave the first layers of a model."""
+    model.model.layers = model.model.layers[:num_layers]
+    model.config.num_hidden_layers = num_layers
 
 
 def _load_causal_lm(folder: Path, device: str) -> Any:

@@ -19,7 +19,7 @@ from torch import Tensor
 from astrollama.console import progress, say
 from astrollama.errors import ModelError, UserInputError
 from astrollama.files import atomic_path, copy_file, read_json
-from astrollama.models.folder import open_weights, read_base_record, tensor_shapes, weight_files, weights_digest
+from astrollama.models.folder import open_weights, read_base_record, read_encoder_record, tensor_shapes, weight_files, weights_digest
 from astrollama.models.load import load_model, load_tokenizer, save_model
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, WEIGHTS, ModelFolder, find_model
@@ -75,6 +75,8 @@ def merge(model: str, out: Path, base: str | None, alpha: float) -> dict[str, An
     if not 0 <= alpha <= 1:
         raise UserInputError(f"alpha = {alpha:g} lies outside 0 to 1", "give 0 for the base, 1 for the trained model")
     found = find_model(model)
+    if read_encoder_record(found.path) is not None:
+        raise ModelError(f"{found.name} is an encoder", "it is used as it is: no language model would come of a merge")
     refuse_inside(out, [Path(found.name), *([] if base is None else [Path(base)])])
     source = _adapter(found, base, alpha) if found.kind == "adapter" else _whole_model(found, base, alpha)
     identity = {"model": source.model["digest"], "base": source.base["digest"], "alpha": alpha}
@@ -95,6 +97,15 @@ def merge(model: str, out: Path, base: str | None, alpha: float) -> dict[str, An
             alpha=alpha,
             digest=weights_digest(out / WEIGHTS),
         )
+
+
+def write_merged(found: ModelFolder, base: str | None, folder: Path) -> None:
+    """Write an adapter merged into its base, alone, as the model folder `folder`.
+
+    Raises:
+        ModelError: as `merge`.
+    """
+    _save(_adapter(found, base, 1.0), folder)
 
 
 def _save(source: _Source, folder: Path) -> None:
@@ -153,7 +164,7 @@ def _adapter(found: ModelFolder, base: str | None, alpha: float) -> _Source:
 
 def _whole_model(found: ModelFolder, base: str | None, alpha: float) -> _Source:
     """A model with all its weights and its base, neither of which is loaded."""
-    on, on_digest = _base_of(found, base)
+    on, on_digest = base_of(found, base)
     shapes, base_shapes = tensor_shapes(found.path), tensor_shapes(on.path)
     for name, shape in shapes.items():
         if base_shapes.get(name) != shape:
@@ -183,9 +194,9 @@ def _whole_model(found: ModelFolder, base: str | None, alpha: float) -> _Source:
     )
 
 
-def _base_of(found: ModelFolder, base: str | None) -> tuple[ModelFolder, str]:
+def base_of(found: ModelFolder, base: str | None) -> tuple[ModelFolder, str]:
     """The base of a model with all its weights and its digest: the very one of a run, else the one that is named."""
-    recorded = _run_manifest(found).get("base", {})
+    recorded = run_manifest(found).get("base", {})
     name = base or recorded.get("name")
     if name is None:
         raise ModelError(f"{found.name} does not record the base that it was trained from", "name it with --base")
@@ -208,7 +219,7 @@ def _base_of(found: ModelFolder, base: str | None) -> tuple[ModelFolder, str]:
     return on, digest
 
 
-def _run_manifest(found: ModelFolder) -> dict[str, Any]:
+def run_manifest(found: ModelFolder) -> dict[str, Any]:
     """The manifest of the run or the merge that a model is; empty where it is neither."""
     path = Path(found.name) / MANIFEST
     manifest = read_json(path) if path.is_absolute() and path.is_file() else {}

@@ -117,6 +117,15 @@ class Parallel:
             raise SystemExit(code)
         return result
 
+    def require_one(self, what: str) -> None:
+        """Refuse several ranks for what runs on one.
+
+        Raises:
+            UserInputError: there are several.
+        """
+        if self.size > 1:
+            raise UserInputError(f"{what} on {self.size} processes", "it runs on one: leave torchrun out")
+
     def in_turn(self, function: Callable[[], T]) -> T:
         """Call `function` on rank 0, then on the first rank of each other machine, which may fetch what the rest finds."""
         result = self.first(function)

@@ -25,6 +25,7 @@ from astrollama.models.folder import (
 )
 from astrollama.models.packaged import PACKAGED_MODELS, PackagedModel, fetch_gguf
 from astrollama.runs import MANIFEST, STAGE, read_manifest, stage_directory, verify_files
+from astrollama.tokens.shards import INDEX
 
 STAGE_NAME = "model"
 WEIGHTS = "model"
@@ -85,6 +86,12 @@ def find_model(spec: str) -> ModelFolder:
         else "give a name of `astrollama model list`, a folder, a GGUF file or a Hugging Face id"
     )
     raise ModelError(f"there is no model {spec!r}", hint)
+
+
+def documents_of(found: ModelFolder) -> Path | None:
+    """The Parquet file that lists what a model was trained on (`id`, `content_hash`), or None where it is not known."""
+    folders = (found.path, found.path.parent)
+    return next((folder / INDEX for folder in folders if (folder / INDEX).is_file()), None)
 
 
 def model_digest(found: ModelFolder) -> str:

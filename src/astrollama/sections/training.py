@@ -13,6 +13,8 @@ from astrollama.sections.base import MAX_SEED, Device, Section, list_to_tuple
 Attention = Literal["document", "packed"]
 BudgetUnit = Literal["tokens", "epochs", "minutes"]
 Method = Literal["full", "lora", "qlora"]
+Objective = Literal["language", "contrastive"]
+PairKind = Literal["title", "halves", "citations"]
 
 _BUDGET = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([a-z]+)\s*")
 
@@ -67,9 +69,44 @@ class ReplaySection(Section):
     )
 
 
+class EncoderSection(Section):
+    """The encoder, where `train.objective` is `contrastive`."""
+
+    pairs: tuple[PairKind, ...] = Field(
+        ("title", "halves"),
+        min_length=1,
+        description="Texts that belong together: a title and its abstract, two halves of an abstract, a paper and one that it cites (with `--citations`).",
+    )
+    pairs_a_step: int = Field(
+        32, ge=2, description="Pairs an optimiser step; the other texts of a step are what a text is told from."
+    )
+    temperature: float = Field(
+        0.05, gt=0, description="Cosines are divided by it before the softmax. 0.05: a common choice."
+    )
+    pooling: Literal["mean", "last"] = Field(
+        "mean", description="One vector a text: the mean of its last hidden states without BOS's, or the last token's."
+    )
+    attention: Literal["causal", "bidirectional"] = Field(
+        "causal",
+        description="Whether a token sees those behind it, too (LLM2Vec; BehnamGhader et al. 2024, arXiv:2404.05961).",
+    )
+    layers_share: float = Field(
+        1.0, gt=0, le=1, description="Share of the model's layers that the encoder has, the first ones. 1: all."
+    )
+    max_tokens: int = Field(
+        128, ge=8, description="Tokens of a text that training reads, the first; an encoder reads all."
+    )
+
+    _tuples = list_to_tuple("pairs")
+
+
 class TrainSection(Section):
     """The training run."""
 
+    objective: Objective = Field(
+        "language",
+        description="What is learned: to predict the next token, or which texts belong together (`contrastive`: an encoder).",
+    )
     method: Method = Field(
         "full",
         description="Train every weight, a low-rank adapter (`lora`), or one on a base in 4 bits (`qlora`, GPU).",

@@ -1,4 +1,4 @@
-"""The corpus's sequences with sequences of general text among them, at a fixed share of the tokens."""
+"""The corpus's sequences, or its pairs, with sequences of general text among them, at a fixed share of the tokens."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from astrollama.tokens.packing import Batch, Packer, Piece
+from astrollama.tokens.pairs import PairPacker
 
 
 class Row(NamedTuple):
@@ -25,7 +26,7 @@ class Mixture:
         share: of the predicted tokens that are general text.
     """
 
-    corpus: Packer
+    corpus: Packer | PairPacker
     replay: Packer | None = None
     share: float = 0.0
 
@@ -38,7 +39,7 @@ class Mixture:
 
     def batch(self, rows: Iterable[Row]) -> Batch:
         """Tokens and targets of sequences, end to end."""
-        return Batch.join([self._packer(row).batch(row.pieces) for row in rows])
+        return Batch.join([self._documents(row).batch(row.pieces) for row in rows])
 
     def lengths(self, rows: Iterable[Row]) -> list[int]:
         """Predicted tokens of each part of some sequences that is attended to together."""
@@ -48,7 +49,12 @@ class Mixture:
         """The identifiers of the documents in sequences, sorted, each once."""
         return sorted({self._packer(row).shards.ids[piece.document] for row in rows for piece in row.pieces})
 
-    def _packer(self, row: Row) -> Packer:
+    def _documents(self, row: Row) -> Packer:
+        packer = self._packer(row)
+        assert isinstance(packer, Packer)
+        return packer
+
+    def _packer(self, row: Row) -> Packer | PairPacker:
         if not row.is_replay:
             return self.corpus
         assert self.replay is not None

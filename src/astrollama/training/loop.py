@@ -15,6 +15,7 @@ from astrollama.console import Progress, progress, say, warn
 from astrollama.errors import TrainingError
 from astrollama.models.adapters import Trainable
 from astrollama.models.parallel import Parallel
+from astrollama.recipe import Recipe
 from astrollama.sections import Budget
 from astrollama.tokens.mixture import Row
 from astrollama.training.checkpoint import load_checkpoint, save_checkpoint
@@ -22,11 +23,12 @@ from astrollama.training.estimate import flops_a_token, mean_context
 from astrollama.training.hardware import matrix_product_rate
 from astrollama.training.interrupt import catch_interruptions
 from astrollama.training.metrics import last_losses, metrics_log, peak_memory_bytes
+from astrollama.training.objective import make_objective
 from astrollama.training.prepare import Prepared
 from astrollama.training.schedule import Position, Schedule, learning_rate
 from astrollama.training.spikes import WINDOW, SpikeWatch
 from astrollama.training.state import State
-from astrollama.training.step import NllModule, accumulate_gradients, clip_gradients
+from astrollama.training.step import clip_gradients
 from astrollama.training.validation import Validation
 
 _DOCUMENTS_NAMED = 5
@@ -45,17 +47,19 @@ def fit(prepared: Prepared, trainable: Trainable, out: Path, ranks: Parallel, *,
         TrainingError: loss or gradients are not finite; the state before that step was saved.
     """
     recipe, mixture = prepared.recipe, prepared.mixture
-    module = NllModule(trainable.model, recipe, ranks)
+    objective = make_objective(prepared, trainable.model, ranks)
     state = State.begin(trainable.parameters(), recipe)
     if resume:
         state.go_on_at(load_checkpoint(out, state.tensors(), ranks))
         say(f"going on after step {state.position.step} ({state.position.num_tokens:,} tokens)")
     position = state.position
     schedule = Schedule(mixture, Budget.parse(recipe.train.budget), recipe.sequences_a_step)
-    validation = Validation.of(prepared.validation, recipe, ranks) if prepared.validation is not None else None
+    validation = None
+    if prepared.validation is not None:
+        validation = Validation.of(prepared.packer(prepared.validation), recipe)
     meter = _Meter(prepared, ranks)
     save = partial(save_checkpoint, out, tensors=state.tensors(), ranks=ranks)
-    module.train()
+    objective.module.train()
 
     with (
         _observers(out, prepared, position, ranks) as (write, watch),
@@ -69,8 +73,8 @@ def fit(prepared: Prepared, trainable: Trainable, out: Path, ranks: Parallel, *,
             before, began = replace(position), clock.seconds()
             rows = schedule.next_rows(position)
             lr = learning_rate(share, recipe.train)
-            nll, num_tokens = accumulate_gradients(module, mixture, rows, before.step, recipe, ranks)
-            loss = nll / num_tokens
+            nll, num_predictions = objective.accumulate(mixture, rows, before.step)
+            loss = nll / num_predictions
             grad_norm = clip_gradients(list(state.parameters.values()), recipe.train.max_grad_norm)
             if not (math.isfinite(loss) and math.isfinite(grad_norm)):
                 if before.step > saved_step:
@@ -84,7 +88,7 @@ def fit(prepared: Prepared, trainable: Trainable, out: Path, ranks: Parallel, *,
             watch(loss, position.step, rows)
             _show(bar, share, loss, position)
             if validation and validation.is_due(position.step, is_last=share >= 1.0):
-                write(_validation_record(position.step, validation.measure(module, state)))
+                write(_validation_record(position.step, validation.measure(objective, state), recipe))
             if position.seconds - saved_at > 60 * recipe.train.checkpoint_minutes and share < 1.0:
                 save(position)
                 saved_at, saved_step = position.seconds, position.step
@@ -177,7 +181,10 @@ def _named(documents: Sequence[str]) -> str:
     return ", ".join(documents[:_DOCUMENTS_NAMED]) + more
 
 
-def _validation_record(step: int, nll: float) -> dict[str, Any]:
+def _validation_record(step: int, nll: float, recipe: Recipe) -> dict[str, Any]:
+    if recipe.train.objective == "contrastive":
+        say(f"step {step}: validation loss {nll:.4f}")
+        return {"step": step, "validation_nll": round(nll, 6)}
     perplexity = math.exp(nll) if nll < _MOST_NLL else math.inf
     say(f"step {step}: validation loss {nll:.4f}, perplexity {perplexity:.2f}")
     told = {"validation_nll": round(nll, 6), "validation_perplexity": round(perplexity, 4)}

@@ -114,6 +114,8 @@ def make_plan(
         AstroLlamaError: as `prepare` and `plan_run`.
         RunError: `out` holds something else.
     """
+    if recipe.train.objective == "contrastive":
+        raise UserInputError("there is no plan of an encoder's training", "give train.budget in minutes to bound it")
     prepared = prepare(recipe, tokens, replay)
     identity = prepared.identity()
     is_longer = resume and extends(out, identity)

@@ -15,6 +15,7 @@ from astrollama.recipe import Recipe
 from astrollama.sections import Budget, LoraSection, Section, TrainSection, ValidationSection
 from astrollama.tokens.mixture import Mixture
 from astrollama.tokens.packing import Packer
+from astrollama.tokens.pairs import PairPacker, PairTexts
 from astrollama.tokens.shards import TokenShards
 from astrollama.training.estimate import disk_bytes
 from astrollama.training.trackers import require_trackers
@@ -31,28 +32,38 @@ class Prepared:
     """
 
     recipe: Recipe
-    shards: TokenShards
+    shards: TokenShards | PairTexts
     replay: TokenShards | None
-    validation: TokenShards | None
+    validation: TokenShards | PairTexts | None
     base: LoadedModel
+
+    @property
+    def pairs(self) -> PairTexts | None:
+        """The pairs of an encoder's training, or None."""
+        return self.shards if isinstance(self.shards, PairTexts) else None
 
     @property
     def mixture(self) -> Mixture:
         """What is trained on."""
         replay = None if self.replay is None else self._packer(self.replay)
-        return Mixture(self._packer(self.shards), replay, self.recipe.replay.share)
+        return Mixture(self.packer(self.shards), replay, self.recipe.replay.share)
 
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same: base, tokens, and every setting that changes the result."""
         recipe = self.recipe
-        sections = {"pack", "replay", "train", "validation"} | (set() if recipe.train.method == "full" else {"lora"})
-        without = {"train": {"checkpoint_minutes", "device", "keep_checkpoint", "trackers"}}
+        sections = {"train", "validation"} | ({"pack", "replay"} if self.pairs is None else {"encoder"})
+        sections |= set() if recipe.train.method == "full" else {"lora"}
+        without = {"train": {"checkpoint_minutes", "device", "keep_checkpoint", "objective", "trackers"}}
         parts = {"tokens": self.shards, "replay_tokens": self.replay, "validation_tokens": self.validation}
         return {
             "base": {"name": self.base.name, "digest": self.base.digest},
             **{name: shards.hashes for name, shards in parts.items() if shards is not None},
             **recipe.model_dump(mode="json", include=sections, exclude=without),
         }
+
+    def packer(self, shards: TokenShards | PairTexts) -> Packer | PairPacker:
+        """The sequences of documents, or the pairs."""
+        return PairPacker(shards, self.recipe.train.seed) if isinstance(shards, PairTexts) else self._packer(shards)
 
     def _packer(self, shards: TokenShards) -> Packer:
         pack = self.recipe.pack
@@ -72,8 +83,7 @@ def prepare(recipe: Recipe, tokens: Path, replay: Path | None = None, device: st
         RunError: the tokens were made with another tokenizer, or there are none.
         UserInputError: the GPU, or a package that the recipe asks for, is not there.
     """
-    kind = resolve_device(recipe.train.device)
-    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"device": kind})})
+    recipe = with_device(recipe)
     require_trackers(recipe.train.trackers)
     if recipe.train.method == "qlora":
         require_bitsandbytes()
@@ -103,6 +113,16 @@ def prepare(recipe: Recipe, tokens: Path, replay: Path | None = None, device: st
     if base.model.config.attention_dropout:
         warn(f"{base.name} asks for dropout in its attention, which has none here")
     return Prepared(recipe, shards, general, validation, base)
+
+
+def with_device(recipe: Recipe) -> Recipe:
+    """The recipe with the device that `auto` stands for.
+
+    Raises:
+        UserInputError: the GPU is not there.
+    """
+    device = resolve_device(recipe.train.device)
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"device": device})})
 
 
 def require_context(recipe: Recipe, config: Any) -> None:

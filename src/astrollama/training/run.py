@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import torch
 
 from astrollama.console import say, warn
 from astrollama.errors import AstroLlamaError, InterruptedRunError, RunError, TrainingError
-from astrollama.files import atomic_path, write_text
+from astrollama.files import write_text
 from astrollama.models.adapters import make_trainable
 from astrollama.models.architectures import count_parameters
+from astrollama.models.folder import EncoderRecord
 from astrollama.models.load import resolve_device
 from astrollama.models.parallel import Parallel, parallel
 from astrollama.models.registry import TRAIN_STAGE
@@ -23,10 +24,12 @@ from astrollama.recipe import Recipe
 from astrollama.runs import StageDirectory, read_manifest, refuse_inside, stage_directory
 from astrollama.tokens.shards import INDEX
 from astrollama.training import checkpoint
+from astrollama.training.documents import list_documents, list_pairs
 from astrollama.training.extend import extend_budget
 from astrollama.training.loop import fit
 from astrollama.training.metrics import METRICS
 from astrollama.training.prepare import Prepared, prepare, require_space
+from astrollama.training.prepare_encoder import prepare_encoder
 from astrollama.training.state import State
 from astrollama.training.trackers import TENSORBOARD
 
@@ -40,23 +43,26 @@ def train(
     *,
     resume: bool,
     replay: Path | None = None,
+    citations: Path | None = None,
     how_to_resume: str = "give the same command with --resume to go on",
 ) -> dict[str, Any]:
-    """Train `recipe.model.base` on packed documents and write the run directory `out`.
+    """Train `recipe.model.base` on packed documents, or on pairs of texts, and write the run directory `out`.
 
     Under torchrun each rank calls this, and rank 0 alone writes and speaks.
 
     Args:
+        tokens: the pack directory; for an encoder the corpus.
         resume: go on from the last checkpoint where `out` holds an unfinished run, or a complete one with a shorter
             budget that kept its checkpoint; without it such runs are refused.
         replay: the pack directory of the general text, where `replay.share` is not 0.
+        citations: who cites whom, where `encoder.pairs` has citations.
         how_to_resume: what an interrupted user is told to do.
 
     Returns:
         The run's manifest. Where `out` holds this very run already, nothing is done.
 
     Raises:
-        AstroLlamaError: as `prepare`; or the disk has too little room.
+        AstroLlamaError: as `prepare` or `prepare_encoder`; or the disk has too little room.
         RunError: `out` holds something else.
         TrainingError: the loss is not finite.
         InterruptedRunError: the user stopped the run, which has a checkpoint.
@@ -70,7 +76,11 @@ def train(
                 f"{recipe.micro_batches_a_step} micro-batch(es) a step on {ranks.size} processes: some have nothing to do "
                 "in the last round; change train.micro_batch_size or train.global_batch_tokens"
             )
-        prepared = ranks.in_turn(lambda: prepare(recipe, tokens, replay, place))
+        if recipe.train.objective == "contrastive":
+            ranks.require_one("an encoder is trained")
+            prepared = prepare_encoder(recipe, tokens, citations, place)
+        else:
+            prepared = ranks.in_turn(lambda: prepare(recipe, tokens, replay, place))
         try:
             with _directory(prepared, out, ranks, resume=resume) as directory:
                 if directory.state == "complete":
@@ -128,7 +138,11 @@ def _train(prepared: Prepared, tokens: Path, replay: Path | None, stage: StageDi
     if ranks.is_main:
         write_text(out / RECIPE, recipe.to_toml())
     torch.manual_seed(recipe.train.seed)
-    trainable = make_trainable(base, recipe.train.method, recipe.lora)
+    encoder = None
+    if prepared.pairs is not None:
+        settings = recipe.encoder
+        encoder = EncoderRecord(settings.pooling, settings.attention, base.model.config.num_hidden_layers)
+    trainable = make_trainable(base, recipe.train.method, recipe.lora, encoder)
     if ranks.size == 1:
         trainable.model.to(ranks.device)
     state = fit(prepared, trainable, out, ranks, resume=stage.state == "unfinished")
@@ -136,7 +150,11 @@ def _train(prepared: Prepared, tokens: Path, replay: Path | None, stage: StageDi
     if not ranks.is_main:
         return
     trainable.save(out / MODEL, weights)
-    _list_documents([tokens, *([] if prepared.replay is None else [replay])], out / INDEX)
+    if prepared.pairs is not None:
+        list_pairs(prepared.pairs, base.name, out / INDEX)
+    else:
+        packed = [tokens, *([] if prepared.replay is None or replay is None else [replay])]
+        list_documents([path / INDEX for path in packed], out / INDEX)
     position = state.position
     stage.finish(
         [RECIPE, METRICS, INDEX, *(str(p.relative_to(out)) for p in sorted((out / MODEL).iterdir()))],
@@ -148,15 +166,6 @@ def _train(prepared: Prepared, tokens: Path, replay: Path | None, stage: StageDi
         train_seconds=round(position.seconds, 1),
         tokens_per_second=round(position.num_tokens / position.seconds, 1),
     )
-
-
-def _list_documents(packed: Sequence[Path | None], target: Path) -> None:
-    """Which documents were trained on, general text included, so that none is ever taken for a held-out one."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with atomic_path(target) as partial:
-        pq.write_table(pa.concat_tables([pq.read_table(path / INDEX) for path in packed if path is not None]), partial)
 
 
 def _counts(prepared: Prepared, state: State) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from astrollama.sections import Budget, TrainSection
 from astrollama.tokens.mixture import Mixture, Row
 from astrollama.tokens.packing import Packer, Piece
+from astrollama.tokens.pairs import PairPacker
 
 
 @dataclass
@@ -110,7 +111,7 @@ class Schedule:
     def _corpus(self, epoch: int) -> list[list[Piece]]:
         return self._sequences(self._mixture.corpus, epoch, is_replay=False)
 
-    def _sequences(self, packer: Packer, epoch: int, *, is_replay: bool) -> list[list[Piece]]:
+    def _sequences(self, packer: Packer | PairPacker, epoch: int, *, is_replay: bool) -> list[list[Piece]]:
         if is_replay not in self._epochs or self._epochs[is_replay][0] != epoch:
             self._epochs[is_replay] = epoch, packer.sequences(epoch)
         return self._epochs[is_replay][1]

@@ -1,6 +1,7 @@
 import pytest
 
-from astrollama.evaluation.continuations.openings import openings, sentences, split_opening
+from astrollama.corpus.sentences import sentences
+from astrollama.evaluation.continuations.openings import openings, split_opening
 from astrollama.records import Document
 
 

@@ -79,10 +79,10 @@ def test_nothing_is_written_and_nothing_fetched(tmp_path: Path) -> None:
     program = """if True:
         import socket
         socket.socket.connect = None
-        from tests.evaluation.test_harness import prompts
+        from tests.evaluation.questions.test_harness import prompts
         assert len(prompts("answer", 1)) == 5
     """
-    home = {"HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}
+    home = {"HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=home, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert list(tmp_path.rglob("*")) == []

@@ -7,10 +7,11 @@ import pytest
 from astrollama.corpus.store import read_documents
 from astrollama.errors import RunError, SourceError
 from astrollama.evaluation.data import EvaluationData
-from astrollama.evaluation.retrieval.citations import citation_gold, read_citations
+from astrollama.evaluation.retrieval.citations import citation_gold
+from astrollama.sources.citations import read_citations
 
 Write = Callable[..., Path]
-SHARED = Path(__file__).parents[3] / "shared"
+SHARED = Path(__file__).parents[4] / "shared"
 
 
 def test_references_are_read_once_each_and_without_versions_or_the_paper_itself(write_jsonl: Write) -> None:

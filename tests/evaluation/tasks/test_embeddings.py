@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrollama.backends.base import Ability, Pooling
+from astrollama.backends.base import Ability
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.errors import UnsupportedError
 from astrollama.evaluation.data import EvaluationData
@@ -15,6 +15,7 @@ from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
 from astrollama.evaluation.tasks import embeddings
 from astrollama.models.load import load_model
+from astrollama.models.pooling import Pooling
 from astrollama.sections import EvaluateSection
 
 METRICS = ["neighbour_same_category", "mean_cosine", "cosine_std", "effective_rank", "first_component_share"]

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from astrollama.backends.base import Ability, Pooling
+from astrollama.backends.base import Ability
 from astrollama.backends.hf import HFLanguageModel
+from astrollama.corpus.sentences import halves
 from astrollama.corpus.store import read_documents
 from astrollama.errors import SourceError
 from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.intervals import MIN_SAMPLES_FOR_INTERVAL
-from astrollama.evaluation.retrieval.subtasks import halves, subtasks
+from astrollama.evaluation.retrieval.subtasks import subtasks
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
 from astrollama.evaluation.tasks import retrieval
 from astrollama.models.load import load_model
+from astrollama.models.pooling import Pooling
 from astrollama.sections import EvaluateSection
 
 Write = Callable[..., Path]

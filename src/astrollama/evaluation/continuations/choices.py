@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from astrollama.evaluation.continuations.openings import Opening, sentences
+from astrollama.corpus.sentences import sentences
+from astrollama.evaluation.continuations.openings import Opening
 
 if TYPE_CHECKING:
     from astrollama.backends.base import Scorer

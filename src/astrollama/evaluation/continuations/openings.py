@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from astrollama.corpus.sentences import sentences
 from astrollama.records import Document
 
 PROMPT_WORDS = 25
-
-# A sentence ends at . ? or ! before a space and a capital, a digit or maths, but not after these.
-_END = re.compile(r"(?<=[.?!])[\s\n]+(?=[\"'“(\[]*[A-ZÀ-Þ$\\\d])")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|cf|vs|al|Fig|Figs|Eq|Eqs|Sect|Sec|Ref|Refs|No|ca|approx|resp|Dr|St|[A-Z])\.)$"
-)
 
 
 @dataclass(frozen=True)
@@ -39,17 +33,3 @@ def split_opening(text: str) -> tuple[str, str] | None:
         if len(prompt.split()) >= PROMPT_WORDS:
             return prompt, " ".join(parts[count:])
     return None
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a text; a full stop within maths or after an abbreviation ends none."""
-    found: list[str] = []
-    start = 0
-    for match in _END.finditer(text):
-        sentence = text[start : match.start()]
-        if sentence.count("$") % 2 or _ABBREVIATION.search(sentence):
-            continue
-        found.append(sentence)
-        start = match.end()
-    found.append(text[start:])
-    return [sentence.strip() for sentence in found if sentence.strip()]

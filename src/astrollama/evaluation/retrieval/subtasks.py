@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from astrollama.evaluation.continuations.openings import sentences
+from astrollama.corpus.sentences import halves
 from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.retrieval.citations import citation_gold
 from astrollama.sections import EvaluateSection
@@ -14,8 +14,6 @@ SUBTASKS = {
     "half": "first half to second half",
     "citation": "abstract to references",
 }
-# A sentence's end divides a text if neither part is below this share of it.
-_LEAST_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -108,15 +106,3 @@ def _has_wrong_ones(subtask: Subtask) -> bool:
     return len(subtask.pool) > max(
         len(gold) + len(excluded) for gold, excluded in zip(subtask.gold, subtask.excluded, strict=True)
     )
-
-
-def halves(text: str) -> tuple[str, str] | None:
-    """A text divided at the sentence's end nearest its middle, or else between two words; None where there is one word."""
-    parts = sentences(text)
-    cuts = [(" ".join(parts[:count]), " ".join(parts[count:])) for count in range(1, len(parts))]
-    best = min(cuts, key=lambda cut: abs(len(cut[0]) - len(cut[1])), default=None)
-    if best and min(map(len, best)) >= _LEAST_SHARE * len(text):
-        return best
-    words = text.split()
-    middle = len(words) // 2
-    return (" ".join(words[:middle]), " ".join(words[middle:])) if middle else None

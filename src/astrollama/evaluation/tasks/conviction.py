@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from astrollama.corpus.sentences import sentences
 from astrollama.evaluation.continuations.facts import find_facts
 from astrollama.evaluation.continuations.meaning import Meaning
-from astrollama.evaluation.continuations.openings import PROMPT_WORDS, openings, sentences
+from astrollama.evaluation.continuations.openings import PROMPT_WORDS, openings
 from astrollama.evaluation.continuations.repetition import grams
 from astrollama.evaluation.continuations.texts import estimate_share, facts_of_paper, repeated_samples, seeds
 from astrollama.evaluation.data import DataFile, EvaluationData

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from astrollama.backends.base import Pooling
 from astrollama.console import progress
 from astrollama.errors import UnsupportedError
 from astrollama.evaluation.data import DataFile, EvaluationData
@@ -22,6 +21,7 @@ from astrollama.evaluation.embeddings.neighbours import Neighbours, nearest_pair
 from astrollama.evaluation.intervals import Estimate, estimate_mean
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
+from astrollama.models.pooling import Pooling
 from astrollama.records import UNKNOWN, Document
 from astrollama.sections import EvaluateSection
 
