@@ -45,6 +45,11 @@ class EvaluationData:
         """All training documents in the order drawn, for what learns from labels."""
         return _drawn(self.corpus / "train.parquet", self.seed)
 
+    @cached_property
+    def not_held_out(self) -> list[Document]:
+        """All documents for training and validation in the order drawn, for what is told from held-out ones."""
+        return [*self.train, *_drawn(self.corpus / "validation.parquet", self.seed)]
+
 
 def _drawn(path: Path, seed: int) -> list[Document]:
     documents = list(read_documents(path))

@@ -20,6 +20,7 @@ _QUICK = {
     "num_embeddings": 24,
     "num_poolings": 0,
     "num_title_queries": 24,
+    "num_distractors": 0,
     "num_half_queries": 6,
     "num_citing": 0,
     "num_train_labelled": 24,

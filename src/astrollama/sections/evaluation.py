@@ -72,6 +72,11 @@ class EvaluateSection(Section):
     num_title_queries: int = Field(
         300, ge=0, description="Titles whose abstract is looked for among all embedded abstracts."
     )
+    num_distractors: int = Field(
+        0,
+        ge=0,
+        description="Further candidates for titles: abstracts that are not held out; more than there are takes all.",
+    )
     num_half_queries: int = Field(
         100, ge=0, description="Abstracts whose second half is looked for by their first half."
     )

@@ -105,3 +105,13 @@ def test_without_tasks_there_is_nothing_but_the_reasons(report: dict[str, Any]) 
 def test_no_system_is_forgotten(report: dict[str, Any]) -> None:
     for row in summary_rows(report):
         assert list(row.primary.cells) == [key for key, *_ in SYSTEMS]
+
+
+def test_a_system_with_other_metrics_alone_is_told_so() -> None:
+    report = fake_report()
+    systems = report["tasks"]["perplexity"]["systems"]
+    systems["llama"] = {
+        **systems["llama"],
+        "metrics": {"bits_per_byte": systems["adapted"]["metrics"]["bits_per_byte"]},
+    }
+    assert cells(report, "llama")["perplexity"].reason == "its other metrics alone"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, top_k_accuracy_score
 
-from astrollama.evaluation.retrieval.ranking import gold_ranks, ndcg_at, recall_at, reciprocal_rank
+from astrollama.evaluation.retrieval.ranking import fused, gold_ranks, ndcg_at, recall_at, reciprocal_rank
 
 
 def test_ranks_by_hand() -> None:
@@ -50,3 +50,12 @@ def test_ties_count_against_the_right_one(noise: float) -> None:
 def test_a_single_candidate_is_found() -> None:
     assert gold_ranks(np.array([0.2]), [0]) == [1]
     assert ndcg_at([1], 10) == reciprocal_rank([1]) == recall_at([1], 1) == 1
+
+
+def test_fusion_by_hand() -> None:
+    one, other = np.array([0.9, 0.5, 0.1]), np.array([2.0, 7.0, 3.0])
+    expected = [1 / 61 + 1 / 63, 1 / 62 + 1 / 61, 1 / 63 + 1 / 62]
+    np.testing.assert_allclose(fused(one, other), expected)
+    np.testing.assert_allclose(
+        fused(np.array([1.0, 0.0, 0.0])), [1 / 61, 1 / 63, 1 / 63], err_msg="ties: the worst rank"
+    )

@@ -101,6 +101,9 @@ def test_metrics_by_subtask_and_only_those_that_a_pool_is_large_enough_for(
         *(f"title_{metric}" for metric in (*shared, "recall_at_10")),
         *(f"half_{metric}" for metric in shared),
         *(f"citation_{metric}" for metric in shared),
+        *(f"title_fused_{metric}" for metric in (*shared, "recall_at_10")),
+        *(f"half_fused_{metric}" for metric in shared),
+        *(f"citation_fused_{metric}" for metric in shared),
     ], "12, 8 and 6 candidates"
     estimates = result.estimates["bm25"]
     assert list(estimates) == list(result.infos)
@@ -127,7 +130,11 @@ def test_a_constant_encoder_finds_nothing(data: EvaluationData, system: Callable
         own = sample["ranks"]["raw"]
         assert own == list(range(num_candidates - len(own) + 1, num_candidates + 1))
     estimates = retrieval.summarise({"constant": measurement}, data, SETTINGS, "constant").estimates["constant"]
-    assert [own.value for name, own in estimates.items() if name.endswith("recall_at_1")] == [0, 0, 0]
+    assert [own.value for name, own in estimates.items() if name.endswith("recall_at_1") and "fused" not in name] == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_encoders_have_their_variants_in_the_tables_and_words_have_none(
@@ -138,7 +145,7 @@ def test_encoders_have_their_variants_in_the_tables_and_words_have_none(
     assert [table.name for table in result.tables] == ["title", "half", "citation"]
     for table in result.tables:
         assert [row[:2] for row in table.rows] == [
-            *(["words", variant] for variant in ("raw", "centred", "whitened", "top removed")),
+            *(["words", variant] for variant in ("raw", "centred", "whitened", "top removed", "fused")),
             ["tfidf", "raw"],
         ]
         assert {len(row) for row in table.rows} == {len(table.columns)}
@@ -230,3 +237,36 @@ def test_halves_are_divided_between_sentences_where_one_ends_near_the_middle(sam
         assert parts is not None
         assert re.sub(r"\s+", "", "".join(parts)) == re.sub(r"\s+", "", text), "nothing is lost"
         assert min(map(len, parts)) > len(text) / 4
+
+
+def test_further_candidates_are_papers_that_are_not_held_out(data: EvaluationData) -> None:
+    few, more, all_ = (
+        next(
+            own
+            for own in subtasks(data, SETTINGS.model_copy(update={"num_distractors": number}))
+            if own.name == "title"
+        )
+        for number in (0, 7, 10**6)
+    )
+    held_out = {document.id for document in data.test}
+    assert more.queries == few.queries == all_.queries
+    assert more.pool[: len(few.pool)] == few.pool
+    assert len(more.pool) == len(few.pool) + 7
+    assert held_out.isdisjoint(more.pool_ids[len(few.pool) :])
+    assert len(all_.pool) == len(few.pool) + len(data.not_held_out)
+    assert len(set(all_.pool_ids)) == len(all_.pool_ids)
+
+
+def test_a_ranking_is_fused_with_that_of_words(data: EvaluationData, system: Callable[..., System]) -> None:
+    measurements = {
+        "adapted": measured(system("adapted", Constant()), data),
+        "bm25": measured(system("bm25"), data),
+        "tfidf": measured(system("tfidf"), data),
+    }
+    result = retrieval.summarise(measurements, data, SETTINGS, "adapted")
+    own, words = result.estimates["adapted"], result.estimates["bm25"]
+    assert own["title_ndcg_at_10"].value < 0.5
+    assert own["title_fused_ndcg_at_10"].value == pytest.approx(words["title_ndcg_at_10"].value, abs=0.2)
+    assert words["title_fused_ndcg_at_10"].value == words["title_ndcg_at_10"].value
+    assert "title_fused_ndcg_at_10" not in result.estimates["tfidf"]
+    assert ("title_fused_ndcg_at_10", "bm25") in {(c.metric, c.against) for c in result.comparisons}

@@ -112,6 +112,9 @@ def _bars(numbers: Numbers, looks: list[Look]) -> Figure:
         axes.margins(x=share / (1 - share))
     if not (axes.dataLim.height if upright else axes.dataLim.width):
         axes.set(**{"ylim" if upright else "xlim": (0, 1)})  # all are zero
+    if numbers["y_label"] == "%":  # the room beyond is for the numbers at the bars' ends
+        axis = axes.yaxis if upright else axes.xaxis
+        axis.set_ticks([tick for tick in axis.get_majorticklocs() if 0 <= tick <= 100])
     add_legend(figure, axes)
     return figure
 

@@ -138,7 +138,7 @@ def _cell(report: Mapping[str, Any], task: Mapping[str, Any], metric: str, syste
     if metric not in own["metrics"]:
         if system["unavailable"]:
             return Cell(value="", reason="not there")
-        return Cell(reason=own["left_out"] or "")
+        return Cell(reason=own["left_out"] or ("its other metrics alone" if own["metrics"] else ""))
     measured, info = own["metrics"][metric], task["infos"][metric]
     if measured["value"] is None:
         return Cell(reason="no finite number")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+_FUSION = 60  # the constant of reciprocal rank fusion, as published
 _ROUNDING = 1e-6  # scores closer than this, relative to the largest, are equal
 
 
@@ -27,6 +28,18 @@ def gold_ranks(scores_P: np.ndarray, gold: Collection[int], excluded: Collection
     least = best_first - _ROUNDING * np.abs(scores_P).max()
     num_before = len(others) - np.searchsorted(others, least, side="left")
     return [int(before) + place for place, before in enumerate(num_before, start=1)]
+
+
+def fused(*scores: np.ndarray) -> np.ndarray:
+    """Reciprocal rank fusion (Cormack et al. 2009): the sum of 1 / (60 + rank) over several scorings of P candidates.
+
+    Candidates of equal score share the worst rank that they have among them, so that no order is made up.
+    """
+    total_P = np.zeros(len(scores[0]))
+    for scores_P in scores:
+        rising = np.sort(scores_P)
+        total_P += 1 / (_FUSION + len(scores_P) - np.searchsorted(rising, scores_P, side="left"))
+    return total_P
 
 
 def ndcg_at(ranks: Sequence[int], k: int) -> float:

@@ -52,9 +52,14 @@ def subtasks(data: EvaluationData, settings: EvaluateSection) -> list[Subtask]:
 
 
 def title_to_abstract(data: EvaluationData, settings: EvaluateSection) -> Subtask:
-    """Titles among the abstracts that the embeddings task embeds; documents without a title ask nothing."""
-    pool = data.test[: settings.num_embeddings]
-    titled = [place for place, document in enumerate(pool) if document.title.strip()][: settings.num_title_queries]
+    """Titles among the abstracts that the embeddings task embeds, and further ones of papers that are not held out.
+
+    Held-out documents without a title ask nothing.
+    """
+    held_out = data.test[: settings.num_embeddings]
+    further = data.not_held_out[: settings.num_distractors] if settings.num_distractors else []
+    pool = [*held_out, *further]
+    titled = [place for place, document in enumerate(held_out) if document.title.strip()][: settings.num_title_queries]
     return Subtask(
         name="title",
         ids=[pool[place].id for place in titled],
@@ -63,6 +68,7 @@ def title_to_abstract(data: EvaluationData, settings: EvaluateSection) -> Subtas
         pool_ids=[document.id for document in pool],
         gold=[[place] for place in titled],
         excluded=[[] for _ in titled],
+        about={"num_not_held_out": len(further)},
     )
 
 

@@ -14,7 +14,7 @@ from astrollama.evaluation.embeddings.geometry import directions, transformation
 from astrollama.evaluation.figures import Figure, Table
 from astrollama.evaluation.intervals import Estimate, estimate_mean
 from astrollama.evaluation.retrieval import lexical
-from astrollama.evaluation.retrieval.ranking import gold_ranks, ndcg_at, recall_at, reciprocal_rank
+from astrollama.evaluation.retrieval.ranking import fused, gold_ranks, ndcg_at, recall_at, reciprocal_rank
 from astrollama.evaluation.retrieval.subtasks import SUBTASKS, Subtask, subtasks
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
@@ -22,13 +22,19 @@ from astrollama.sections import EvaluateSection
 
 NAME = "retrieval"
 TITLE = "Retrieval"
-VERSION = 1
+VERSION = 2
 # nDCG@10 is what the literature compares (BEIR, Thakur et al. 2021, arXiv:2104.08663), and titles have the most queries.
 PRIMARY_METRIC = "title_ndcg_at_10"
 NEEDS: frozenset[SystemAbility] = frozenset({"embed", "bm25", "tfidf"})
 FILES: frozenset[DataFile] = frozenset({"citations"})
 
-RAW = "raw"
+RAW, FUSED = "raw", "fused"
+_PREFIXES = {RAW: "{}", FUSED: "{}_fused"}
+_ADDED = {RAW: "", FUSED: ", with BM25"}
+_HOW = {
+    RAW: "",
+    FUSED: " The ranking by cosine and BM25's as one, by reciprocal rank fusion (Cormack et al. 2009); of BM25 its own.",
+}
 _MANY = 2000  # candidates from which on a search takes long
 _RECALLS = (1, 10, 100)
 _LABELS = {"ndcg_at_10": "nDCG@10", "mrr": "MRR", **{f"recall_at_{k}": f"recall@{k}" for k in _RECALLS}}
@@ -52,7 +58,8 @@ def measure(system: System, data: EvaluationData, settings: EvaluateSection) -> 
 
     Returns:
         One record a query: `subtask`, and the `ranks` of the right ones by variant of the vectors; `raw` is the ranking
-        by cosine of the vectors as they are, and all that BM25 and TF-IDF have. Ties count against the right ones.
+        by cosine of the vectors as they are, and `fused` that ranking and BM25's as one; BM25 and TF-IDF have no other.
+        Ties count against the right ones.
         `details` has of each sub-task its pool's identifiers and its numbers.
     """
     samples = []
@@ -77,20 +84,23 @@ def summarise(
     """Metrics by sub-task of the vectors as they are; transformed ones stand in the tables."""
     details = next(iter(measurements.values())).details
     infos = {
-        f"{subtask}_{metric}": MetricInfo(
-            f"{_LABELS[metric]}, {SUBTASKS[subtask]}",
+        f"{_PREFIXES[ranking].format(subtask)}_{metric}": MetricInfo(
+            f"{_LABELS[metric]}, {SUBTASKS[subtask]}{_ADDED[ranking]}",
             "higher",
-            f"{_ABOUT[metric]} Mean over queries; {len(own['pool_ids']):,} candidates.",
+            f"{_ABOUT[metric]} Mean over queries; {len(own['pool_ids']):,} candidates.{_HOW[ranking]}",
             style="percent" if metric.startswith("recall") else "number",
         )
+        for ranking in (RAW, FUSED)
         for subtask, own in details.items()
         for metric in _metrics(len(own["pool_ids"]))
     }
     estimates = {
         key: {
-            f"{subtask}_{metric}": value
+            f"{_PREFIXES[ranking].format(subtask)}_{metric}": value
+            for ranking in (RAW, FUSED)
             for subtask in details
-            for metric, value in _estimates(own, subtask, RAW, settings).items()
+            if ranking in own.samples[0]["ranks"]
+            for metric, value in _estimates(own, subtask, ranking, settings).items()
         }
         for key, own in measurements.items()
     }
@@ -110,15 +120,25 @@ def summarise(
 
 
 def _scorers(system: System, subtask: Subtask) -> Iterator[tuple[str, lexical.Scores]]:
+    words = lexical.bm25(subtask.queries, subtask.pool)
     if "bm25" in system.abilities:
-        yield RAW, lexical.bm25(subtask.queries, subtask.pool)
+        yield RAW, words
+        yield FUSED, words
         return
     if "tfidf" in system.abilities:
         yield RAW, lexical.tfidf(subtask.queries, subtask.pool)
         return
     pool_PD, query_QD = system.embed(subtask.pool), system.embed(subtask.queries)
-    for variant, transformation in transformations(pool_PD).items():
-        yield variant, _cosines(directions(transformation(query_QD)), directions(transformation(pool_PD)))
+    cosines = {
+        variant: _cosines(directions(transformation(query_QD)), directions(transformation(pool_PD)))
+        for variant, transformation in transformations(pool_PD).items()
+    }
+    yield from cosines.items()
+    yield FUSED, _fused(cosines[RAW], words)
+
+
+def _fused(first: lexical.Scores, second: lexical.Scores) -> lexical.Scores:
+    return lambda query: fused(first(query), second(query))
 
 
 def _cosines(query_QK: np.ndarray, pool_PK: np.ndarray) -> lexical.Scores:
