@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # in this order each page finds what those before it have made
 RUN = ["README.md", "docs/tutorial.md", "docs/how-to/own-papers.md", "docs/how-to/not-forgetting.md"]
-RUN += ["docs/how-to/adapters.md", "docs/how-to/merge.md", "docs/how-to/plan.md", "docs/how-to/paper-recipe.md"]
+RUN += ["docs/how-to/adapters.md", "docs/how-to/merge.md", "docs/how-to/export.md", "docs/how-to/plan.md", "docs/how-to/paper-recipe.md"]
 RUN += ["docs/how-to/base-models.md", "docs/how-to/stop-and-resume.md"]
-RUN += ["docs/how-to/evaluate.md", "docs/how-to/classify.md", "docs/how-to/rate.md"]
+RUN += ["docs/how-to/evaluate.md", "docs/how-to/publish.md", "docs/how-to/classify.md", "docs/how-to/rate.md"]
 RUN += ["docs/how-to/harvest.md", "docs/how-to/full-text.md", "docs/how-to/corpus.md", "docs/how-to/own-field.md"]
 FEW = ["max_new_tokens=3", "num_resamples=200", "num_documents=8", "num_embeddings=20", "num_completions=2"]
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)

@@ -15,7 +15,23 @@ import typer
 from typer.exceptions import TyperException
 
 from astrollama import __version__
-from astrollama.cli import classify, complete, corpus, demo, evaluate, model, pack, plan, rate, train
+from astrollama.cli import (
+    card,
+    classify,
+    complete,
+    corpus,
+    demo,
+    embed,
+    evaluate,
+    export,
+    model,
+    pack,
+    plan,
+    publish,
+    rate,
+    results,
+    train,
+)
 from astrollama.console import speaks
 from astrollama.errors import AstroLlamaError, UserInputError
 
@@ -38,6 +54,11 @@ app.command()(evaluate.reproduce)
 app.command()(rate.rate)
 app.command()(complete.complete)
 app.command()(classify.classify)
+app.command()(embed.embed)
+app.command()(results.results)
+app.command()(export.export)
+app.command()(card.card)
+app.command()(publish.publish)
 
 
 def _print_version(wanted: bool) -> None:
@@ -132,9 +153,10 @@ def _print_usage_error(error: TyperException) -> int:
         return 2
     describe = getattr(error, "format_message", error.__str__)
     message = " ".join(describe().split()).rstrip(".")
+    end = "" if message.endswith("?") else ":"  # of "Did you mean …?"
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "astrollama"
-    _print_error(f"{message}: see {command} --help")
+    _print_error(f"{message}{end} see {command} --help")
     return int(getattr(error, "exit_code", 2))
 
 

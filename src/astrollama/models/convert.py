@@ -8,10 +8,7 @@ from typing import Any
 
 from astrollama.errors import ModelError
 from astrollama.files import atomic_path
-
-# llama.cpp's names of pre-tokenizers that take digits one by one before the GPT-2 pattern; transformers' GGUF reader
-# knows the pattern only. It matters where spaces stand before a number.
-_SINGLE_DIGIT_PRE_TOKENIZERS = ("smollm",)
+from astrollama.models.gguf_header import read_header, repair_tokenizer
 
 
 def convert_gguf(gguf: Path, folder: Path, boundary_token: str | None = None) -> None:
@@ -21,7 +18,7 @@ def convert_gguf(gguf: Path, folder: Path, boundary_token: str | None = None) ->
         boundary_token: the token to use as BOS and EOS instead of those that the file names.
 
     Raises:
-        ModelError: the file is damaged, or is no LLaMA.
+        ModelError: the file is damaged, is no LLaMA, or has what would be lost.
     """
     from astrollama.models.quiet import quiet_libraries
 
@@ -29,7 +26,7 @@ def convert_gguf(gguf: Path, folder: Path, boundary_token: str | None = None) ->
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        pre_tokenizer = _check(gguf)
+        header = read_header(gguf)
         try:
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
@@ -37,8 +34,9 @@ def convert_gguf(gguf: Path, folder: Path, boundary_token: str | None = None) ->
             raise ModelError(
                 f"{gguf} cannot be turned into a model ({error})", "give a GGUF file of a LLaMA model"
             ) from error
-        if pre_tokenizer in _SINGLE_DIGIT_PRE_TOKENIZERS:
-            _take_digits_singly(tokenizer)
+        repair_tokenizer(tokenizer, header)
+        if header.rope_parameters is not None:
+            model.config.rope_parameters = header.rope_parameters
         if boundary_token is not None:
             _set_boundary(tokenizer, model, boundary_token)
         _forget_quantisation(model)
@@ -46,36 +44,6 @@ def convert_gguf(gguf: Path, folder: Path, boundary_token: str | None = None) ->
             model.save_pretrained(partial)
             tokenizer.save_pretrained(partial)
             _remove_chat_template(partial, boundary_token)
-
-
-def _check(gguf: Path) -> str:
-    """Make sure that the file is a LLaMA in GGUF; returns the name of its pre-tokenizer."""
-    from gguf import GGUFReader
-
-    try:
-        fields = GGUFReader(gguf).fields
-    except (ValueError, OSError, IndexError, KeyError) as error:
-        raise ModelError(
-            f"{gguf} is no readable GGUF file ({error})", "fetch it again, or give a model folder"
-        ) from error
-    values = {
-        name: fields[name].contents() if name in fields else ""
-        for name in ("general.architecture", "tokenizer.ggml.pre")
-    }
-    if values["general.architecture"] != "llama":
-        raise ModelError(
-            f"{gguf} has the architecture {values['general.architecture']!r}", "give a GGUF file of a LLaMA model"
-        )
-    return str(values["tokenizer.ggml.pre"])
-
-
-def _take_digits_singly(tokenizer: Any) -> None:
-    from tokenizers import pre_tokenizers
-
-    backend = tokenizer.backend_tokenizer
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), backend.pre_tokenizer]
-    )
 
 
 def _set_boundary(tokenizer: Any, model: Any, token: str) -> None:

@@ -19,7 +19,14 @@ from torch import Tensor
 from astrollama.console import progress, say
 from astrollama.errors import ModelError, UserInputError
 from astrollama.files import atomic_path, copy_file, read_json
-from astrollama.models.folder import open_weights, read_base_record, read_encoder_record, tensor_shapes, weight_files, weights_digest
+from astrollama.models.folder import (
+    open_weights,
+    read_base_record,
+    read_encoder_record,
+    tensor_shapes,
+    weight_files,
+    weights_digest,
+)
 from astrollama.models.load import load_model, load_tokenizer, save_model
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, WEIGHTS, ModelFolder, find_model

@@ -1,0 +1,85 @@
+"""What `astrollama export` left in a directory, as its card and its publication need it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from astrollama.errors import RunError
+from astrollama.files import read_json
+from astrollama.models.folder import BASE_RECORD, adapter_digest, read_base_record, weights_digest
+from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE
+from astrollama.runs import MANIFEST, read_manifest, verify_files
+
+EXPORT_STAGE = "export"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export directory.
+
+    Attributes:
+        path: the directory.
+        format: what its files are for.
+        digest: of the model that was exported, before any rounding.
+        source: where that model was.
+        files: {bytes, sha256} of each file, by its path in the directory.
+        checks: of parity, by what was compared with the source.
+    """
+
+    path: Path
+    format: Literal["hf", "adapter", "gguf"]
+    digest: str
+    source: str
+    files: Mapping[str, Mapping[str, Any]]
+    checks: Mapping[str, Mapping[str, Any]]
+
+    def base(self) -> str:
+        """What the model was trained from, as an adapter or the model's run records it; "" where neither tells."""
+        if BASE_RECORD in self.files:
+            return read_base_record(self.path).name
+        manifest = _manifest_of(self.source) or {}
+        return str(manifest["base"]["name"]) if manifest.get("stage") in (TRAIN_STAGE, MERGE_STAGE) else ""
+
+    def is_of(self, digest: str) -> str:
+        """What a model's digest is: `source`, `export` (the exported weights, which may be rounded), or "" for another's."""
+        if digest == self.digest:
+            return "source"
+        if self.format == "gguf":
+            return ""
+        own = adapter_digest(self.path, read_base_record(self.path)) if self.format == "adapter" else None
+        return "export" if digest == (own or weights_digest(self.path)) else ""
+
+
+def read_export(path: Path) -> Exported:
+    """An export directory whose files are those that were written, and were found equal to the model they come from.
+
+    Raises:
+        RunError: it is no export, is unfinished or changed, or was compared with nothing.
+    """
+    manifest = read_manifest(path, EXPORT_STAGE)
+    verify_files(path, manifest)
+    checks = manifest.get("parity", {}).get("checks")
+    if not checks:
+        raise RunError(f"{path} was not compared with the model that it comes from", "export the model again")
+    model = manifest["model"]
+    return Exported(path, manifest["format"], model["digest"], model["name"], manifest["files"], checks)
+
+
+def training_of(source: str) -> dict[str, Any] | None:
+    """The manifest of the run that a model came from, through merges and exports; None where it is gone or never was."""
+    manifest = _manifest_of(source)
+    if manifest is not None and manifest["stage"] != TRAIN_STAGE:
+        return training_of(manifest["model"]["name"])
+    return manifest
+
+
+def _manifest_of(source: str) -> dict[str, Any] | None:
+    """The manifest of a run, a merge or an export; the first two may be named by their weights, `run/model`."""
+    for folder in (Path(source), Path(source).parent) if Path(source).is_absolute() else ():
+        manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+        if manifest.get("stage") in (TRAIN_STAGE, MERGE_STAGE, EXPORT_STAGE):
+            return manifest
+    return None

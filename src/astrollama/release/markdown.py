@@ -1,0 +1,85 @@
+"""Markdown pages from templates: every value is escaped, so that a name with a pipe in it breaks no table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from astrollama.corpus.card import escape
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from one of our templates."""
+    text = _environment().get_template(template).render(**values)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def fenced(text: str, language: str) -> str:
+    """A code block whose fence is longer than any in the text."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.strip()}\n{fence}"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+    """A table of cells of text, the first `left` columns to the left and the others to the right."""
+    lines = [[*map(escape, columns)], ["---"] * left + ["--:"] * (len(columns) - left)]
+    lines += [[*map(escape, row)] for row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def toml(settings: Mapping[str, Any]) -> str:
+    """Settings as TOML, without those that are null."""
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(settings))
+
+
+def without_places(value: Any) -> Any:
+    """A value as it may be published: of absolute paths in it only the last part, for the rest is a place of one machine."""
+    if isinstance(value, Mapping):
+        return {key: without_places(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_places(own) for own in value]
+    return _without_place(value) if isinstance(value, str) else value
+
+
+def _without_place(text: str) -> str:
+    """An absolute path alone, or behind a `=` as `--set` has it; quotes around it stay."""
+    found = re.fullmatch(r"""(?P<before>(?:[\w.-]+=)?["']?)(?P<path>(?:~|\.\.)?/[^"']+)(?P<after>["']?)""", text)
+    if found is None:
+        return text
+    return f"{found['before']}{PurePath(found['path']).name or found['path']}{found['after']}"
+
+
+def _environment() -> Environment:
+    """Templates whose every value is escaped for Markdown, except what a filter here has made."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("astrollama.release"),
+        finalize=lambda value: value if isinstance(value, Markup) else escape(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "fenced": lambda value, language: Markup(fenced(str(value), language)),
+        "made": lambda value: Markup(value),
+        "number": lambda value: f"{value:,.0f}",
+    }
+    environment.globals["table"] = lambda columns, rows, left: Markup(table(columns, rows, left))
+    return environment
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(own) for key, own in value.items() if own is not None}
+    return value

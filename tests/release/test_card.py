@@ -1,0 +1,352 @@
+"""Model cards: what the runs recorded, in the form that a hub reads, and nothing that was not recorded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
+
+from astrollama.cli.main import run
+from astrollama.errors import AstroLlamaError, UserInputError
+from astrollama.files import sha256_file
+from astrollama.models.registry import find_model, model_digest
+from astrollama.release.card import CardRequest, card_text, write_card
+from astrollama.release.card_base import base_facts
+from astrollama.release.card_check import check_card
+from astrollama.release.card_metrics import eval_results
+from astrollama.release.card_words import failures, forgotten, notes
+from astrollama.release.exported import read_export, training_of
+from tests.release.trained import FEW, trained
+
+HEADER = "---\nlicense: mit\nlibrary_name: transformers\ntags:\n- llama\n---\n\n# A model\n"
+INDEX = """model-index:
+- name: a
+  results:
+  - task:
+      type: text-generation
+    dataset:
+      type: t
+      name: n
+    metrics:
+    - type: perplexity
+      value: 2.5
+      args:
+        ci95:
+        - 2.0
+        - 3.0
+"""
+
+
+@pytest.fixture(scope="session")
+def made(tiny_model: Path, sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tiny_model, sample_corpus, tmp_path_factory.getbasetemp() / "release")
+
+
+@pytest.fixture
+def request_(made: Path, sample_corpus: Path) -> CardRequest:
+    return CardRequest(made / "evaluation", sample_corpus, "tiny-astro", "mit", "somebody/tiny-llama", 60.0)
+
+
+@pytest.fixture
+def report(made: Path) -> dict[str, Any]:
+    return report_of(made / "evaluation")
+
+
+def report_of(evaluation: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((evaluation / "report.json").read_text(encoding="utf-8"))
+    return report
+
+
+def test_the_header_has_the_evaluations_metrics_with_intervals_samples_and_rivals(
+    made: Path, request_: CardRequest, report: dict[str, Any]
+) -> None:
+    card = ModelCard(card_text(read_export(made / "exported"), request_))
+    assert card.data.license == "mit"
+    assert card.data.library_name == "transformers"
+    assert card.data.base_model == "somebody/tiny-llama"
+    assert card.data.base_model_relation == "finetune"
+    assert card.data.pipeline_tag == "text-generation"
+    assert card.data.tags == ["astrollama", "llama", "continued-pretraining", "astronomy"]
+    name, results = model_index_to_eval_results(card.data.to_dict()["model-index"])
+    assert name == "tiny-astro"
+    found = {(own.dataset_config, own.metric_args["name"]): own for own in results}
+    for task in report["tasks"]:
+        assert (task, report["tasks"][task]["primary_metric"]) in found
+    for (task, metric), own in found.items():
+        measured = report["tasks"][task]["systems"]["adapted"]["metrics"][metric]
+        assert own.metric_value == pytest.approx(measured["value"], rel=1e-5)
+        assert own.metric_args["ci95"] == pytest.approx(measured["ci95"], rel=1e-5)
+        assert own.metric_args["num_samples"] == measured["num_samples"]
+        told = {rival["system"]: rival for rival in own.metric_args["compared_with"]}
+        comparisons = [c for c in report["tasks"][task]["comparisons"] if c["metric"] == metric]
+        assert len(told) == len(comparisons) > 0
+        base = next(c for c in comparisons if c["against"] == "base")
+        assert told["tiny-llama"]["difference"] == pytest.approx(base["difference"], rel=1e-5)
+        assert told["tiny-llama"]["verdict"] == base["verdict"]
+    assert found["perplexity", "perplexity"].metric_args["num_samples"] == FEW["num_documents"]
+    assert found["perplexity", "perplexity"].dataset_revision == report["corpus"]["files"]["test.parquet"]
+
+
+def test_the_text_tells_data_recipe_hardware_energy_licence_and_files(
+    made: Path, request_: CardRequest, report: dict[str, Any]
+) -> None:
+    text = card_text(read_export(made / "exported"), request_)
+    counts = report["corpus"]["counts"]
+    assert f"{counts['train']} documents to train on" in text
+    assert "| CC0-1.0 | 240 |" in text
+    assert "The words of a text remain its authors'" in text
+    assert f"{report['train']['num_tokens']:,} tokens in {report['train']['steps']} steps" in text
+    assert f"{report['hardware']['cores']} cores" in text
+    assert f"peak_lr = {report['recipe']['train']['peak_lr']}" in text
+    kilowatt_hours = 60.0 * report["train"]["seconds"] / 3.6e6
+    assert f"About {kilowatt_hours:.2g} kWh, an estimate" in text
+    assert "mit, the licence of the base, tiny-llama (somebody/tiny-llama)" in text
+    manifest = json.loads((made / "exported" / "manifest.json").read_text())
+    for name, record in manifest["files"].items():
+        assert name in text
+        assert record["sha256"] in text
+    assert f"of {manifest['parity']['checks']['folder']['transformers']['tokens']['texts']} texts" in text
+
+
+def test_an_encoders_card_says_what_it_is(
+    made: Path, request_: CardRequest, report: dict[str, Any], tmp_path: Path
+) -> None:
+    report["recipe"]["train"]["objective"] = "contrastive"
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    text = card_text(read_export(made / "exported"), replace(request_, evaluation=tmp_path / "report.json"))
+    card = ModelCard(text)
+    assert card.data.pipeline_tag == "feature-extraction"
+    assert "sentence-similarity" in card.data.tags
+    assert "Not for writing text" in text
+
+
+def test_a_corpus_of_arxiv_is_told_with_what_arxiv_gives(
+    made: Path, request_: CardRequest, report: dict[str, Any], tmp_path: Path
+) -> None:
+    """The same papers under arXiv's identifiers, without licences of their own."""
+    assert request_.corpus is not None
+    corpus = tmp_path / "corpus"
+    shutil.copytree(request_.corpus, corpus)
+    manifest = json.loads((corpus / "manifest.json").read_text())
+    for split in ("train", "validation", "test"):
+        path = corpus / f"{split}.parquet"
+        table = pq.read_table(path)
+        ids = [f"2309.{number:05d}" for number in range(len(table))]
+        for column, values in (("id", ids), ("licence", [""] * len(table))):
+            table = table.set_column(table.column_names.index(column), column, pa.array(values, pa.string()))
+        pq.write_table(table, path)
+        manifest["files"][path.name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        report["corpus"]["files"][path.name] = sha256_file(path)
+    (corpus / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    own = replace(request_, evaluation=tmp_path / "report.json", corpus=corpus)
+    text = card_text(read_export(made / "exported"), own)
+    assert "The records are metadata of arXiv, abstracts among them, which arXiv gives as CC0." in text
+    assert "The words of an abstract remain its authors', under the licence of their paper" in text
+    assert "| not stated | 240 |" in text
+    assert "arxiv" in ModelCard(text).data.tags
+
+
+def test_no_place_of_this_machine_is_told(
+    made: Path, request_: CardRequest, tiny_model: Path, sample_corpus: Path
+) -> None:
+    text = card_text(read_export(made / "exported"), request_)
+    for place in (made, tiny_model, sample_corpus, Path.home(), Path.cwd()):
+        assert str(place) not in text
+
+
+def test_what_is_not_known_is_left_out(made: Path, request_: CardRequest) -> None:
+    bare = CardRequest(request_.evaluation, licence="mit")
+    text = card_text(read_export(made / "exported"), bare)
+    assert "kWh" not in text
+    assert "Energy is not known: the power of the machine was not stated" in text
+    assert "its dates and licences are not told" in text
+    card = ModelCard(text)
+    assert card.data.base_model is None
+    assert card.data.model_name == "exported"
+
+
+@pytest.mark.parametrize(
+    ("format_", "library", "relation", "tag"),
+    [
+        ("hf", "transformers", "finetune", None),
+        ("adapter", "peft", "adapter", "lora"),
+        ("gguf", "gguf", "finetune", "gguf"),
+    ],
+)
+def test_each_format_has_its_library_and_how_to_load_it(
+    made: Path, request_: CardRequest, format_: Any, library: str, relation: str, tag: str | None
+) -> None:
+    exported = replace(read_export(made / "exported"), format=format_)
+    text = card_text(exported, request_)
+    check_card(text, "README.md")
+    card = ModelCard(text)
+    assert card.data.library_name == library
+    assert card.data.base_model_relation == relation
+    assert tag is None or tag in card.data.tags
+    assert {"hf": "AutoModelForCausalLM", "adapter": "PeftModel", "gguf": "llama_cpp"}[format_] in text
+    assert ("measured on the trained model itself" in text) == (format_ != "hf")
+
+
+def test_the_command_writes_a_card_that_passes(
+    made: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(made / "exported", tmp_path / "exported")
+    words = ["card", tmp_path / "exported", "--evaluation", made / "evaluation", "--licence", "mit", "--json"]
+    assert run([str(word) for word in words]) == 0
+    path = Path(json.loads(capsys.readouterr().out)["card"])
+    assert path == tmp_path / "exported" / "README.md"
+    check_card(path.read_text(encoding="utf-8"), str(path))
+    read_export(tmp_path / "exported")  # a card does not make it another export
+
+
+def test_a_card_is_refused_with_the_reason(made: Path, request_: CardRequest, tmp_path: Path) -> None:
+    exported = made / "exported"
+    with pytest.raises(
+        UserInputError, match=r"the licence of the base tiny-llama is not known: give it with --licence"
+    ):
+        write_card(exported, replace(request_, licence=None))
+    with pytest.raises(UserInputError, match=r"is no name on a hub"):
+        write_card(exported, replace(request_, base_id="nobody"))
+    with pytest.raises(UserInputError, match=r"is no name of a licence on the hub"):
+        write_card(exported, replace(request_, licence="my own licence"))
+
+    other = tmp_path / "evaluation"
+    other.mkdir()
+    report = report_of(request_.evaluation)
+    report["models"]["adapted"]["digest"] = "0" * 64
+    (other / "report.json").write_text(json.dumps(report))
+    with pytest.raises(UserInputError, match=r"of another model .*: evaluate the model that was exported"):
+        write_card(exported, replace(request_, evaluation=other / "report.json"))
+
+    report = report_of(request_.evaluation)
+    report["corpus"]["files"]["train.parquet"] = "0" * 64
+    (other / "report.json").write_text(json.dumps(report))
+    with pytest.raises(UserInputError, match=r"is not the corpus of the evaluation: its train.parquet is another"):
+        write_card(exported, replace(request_, evaluation=other / "report.json"))
+
+
+def test_a_merged_models_training_is_found_through_the_merge(made: Path, tmp_path: Path) -> None:
+    assert run(["model", "merge", str(made / "run"), "--out", str(tmp_path / "merged"), "--alpha", "0.5"]) == 0
+    manifest = training_of(str(tmp_path / "merged"))
+    assert manifest is not None
+    assert manifest == json.loads((made / "run" / "manifest.json").read_text())
+    assert training_of(str(tmp_path)) is None
+
+
+def test_the_evaluation_may_be_of_the_exported_weights(
+    made: Path, sample_corpus: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """An adapter of low rank is another model than the one that it was made from, and wants its own figures."""
+    rounded = tmp_path / "rounded"
+    words = ["export", made / "run", "--format", "adapter", "--rank", "2", "--out", rounded]
+    assert run([str(word) for word in words]) == 0
+    exported = read_export(rounded)
+    assert exported.base() == str(tiny_model)
+    report = report_of(made / "evaluation")
+    assert exported.is_of(report["models"]["adapted"]["digest"]) == "source"
+    report["models"]["adapted"] = {"name": str(rounded), "digest": model_digest(find_model(str(rounded)))}
+    report["train"] = report["recipe"] = None
+    assert exported.is_of(report["models"]["adapted"]["digest"]) == "export"
+    assert exported.is_of("0" * 64) == ""
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    text = card_text(exported, CardRequest(tmp_path / "report.json", licence="mit"))
+    assert "measured on the trained model itself" not in text
+    assert "The adapter has a low rank: it keeps " in text
+    trained_on = json.loads((made / "run" / "manifest.json").read_text())["counts"]["tokens"]
+    assert f"full, {trained_on:,} tokens" in text, "the training is found through the export"
+
+
+def test_packaged_bases_know_their_licence() -> None:
+    facts = base_facts("smollm2-135m", None, None)
+    assert facts.licence == "apache-2.0"
+    assert facts.hub_id == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert "Allal et al. 2025" in facts.attribution
+    with pytest.raises(UserInputError, match=r"has the licence apache-2\.0, not mit"):
+        base_facts("smollm2-135m", "mit", None)
+
+
+def test_a_folders_own_card_tells_its_licence(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(HEADER.replace("mit", "Llama2"))
+    assert base_facts(str(tmp_path), None, None).licence == "llama2"
+    assert base_facts("meta-llama/Llama-2-7b-hf@main", "llama2", None).hub_id == "meta-llama/Llama-2-7b-hf"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("# A model\n", "it has no header"),
+        (HEADER.replace("license: mit\n", ""), "its header has no license"),
+        (HEADER.replace("mit", "other"), "no license_name says which"),
+        (HEADER.replace("mit", "MIT License"), "which is no name of a licence"),
+        (HEADER.replace("library_name: transformers\n", ""), "has no library_name"),
+        (HEADER.replace("- llama\n", ""), "has no tags"),
+        (HEADER.replace("tags", "base_model: x y z\ntags"), "is no name on a hub"),
+        (HEADER.replace("# A model", " "), "there is no text"),
+        (HEADER.replace("mit", "[mit"), "cannot be read"),
+        (HEADER.replace("tags", INDEX.replace("2.5", ".nan") + "tags"), "which is no finite number"),
+        (HEADER.replace("tags", INDEX.replace("- 3.0", "- 1.0") + "tags"), "the interval of its metric 'perplexity'"),
+        (HEADER.replace("tags", INDEX.replace("      type: t\n", "") + "tags"), "cannot be read"),
+    ],
+)
+def test_what_a_card_must_have(text: str, reason: str) -> None:
+    with pytest.raises(AstroLlamaError, match="does not pass") as caught:
+        check_card(text, "README.md")
+    assert reason in str(caught.value)
+
+
+def test_cards_that_pass() -> None:
+    check_card(HEADER, "README.md")
+    check_card(HEADER.replace("tags", INDEX + "tags"), "README.md")
+
+
+def _set(report: dict[str, Any], task: str, metric: str, against: str, **values: Any) -> None:
+    for comparison in report["tasks"][task]["comparisons"]:
+        if (comparison["metric"], comparison["against"]) == (metric, against):
+            comparison |= values
+            return
+    raise AssertionError
+
+
+def test_failures_are_what_the_comparisons_say(report: dict[str, Any]) -> None:
+    report = deepcopy(report)
+    _set(report, "perplexity", "perplexity", "base", verdict="worse", difference=0.1, ci95=[0.05, 0.15])
+    _set(report, "perplexity", "bits_per_byte", "base", verdict="undecided", difference=0.0, ci95=[-0.1, 0.1])
+    _set(report, "retrieval", "title_ndcg_at_10", "bm25", verdict="worse", difference=-0.5, ci95=[-0.6, -0.4])
+    told = failures(report)
+    assert any(
+        "Perplexity of held-out documents, perplexity" in own and "worse than tiny-llama (" in own for own in told
+    )
+    assert any(own.startswith("Retrieval, nDCG@10, title to abstract") and "BM25 (" in own for own in told)
+    assert "bits per byte" in told[-1]
+    assert told[-1].startswith("No difference from the base was shown, which is no proof of equality")
+    _set(report, "perplexity", "perplexity", "base", verdict="better", difference=-0.1, ci95=[-0.15, -0.05])
+    assert not any("documents, perplexity" in own for own in failures(report))
+
+
+def test_leaks_and_forgetting_are_told(report: dict[str, Any]) -> None:
+    report = deepcopy(report)
+    assert not forgotten(report)
+    report["leak"] = {"num_documents": 3, "text": "3 papers were seen."}
+    assert notes(report)[0] == "Leak: 3 papers were seen."
+    own = deepcopy(report["tasks"]["perplexity"])
+    own["primary_metric"] = "perplexity"
+    report["tasks"]["forgetting"] = own
+    (line, *_) = forgotten(report)
+    assert line.startswith("perplexity: ")
+    assert " before, " in line
+
+
+def test_a_metric_that_is_no_number_is_left_out(report: dict[str, Any]) -> None:
+    report = deepcopy(report)
+    report["tasks"]["perplexity"]["systems"]["adapted"]["metrics"]["perplexity"]["value"] = None
+    assert "perplexity" not in {own.metric_args["name"] for own in eval_results(report)}
