@@ -25,7 +25,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # in this order each page finds what those before it have made
 RUN = ["README.md", "docs/tutorial.md", "docs/how-to/own-papers.md", "docs/how-to/not-forgetting.md"]
 RUN += ["docs/how-to/adapters.md", "docs/how-to/merge.md", "docs/how-to/export.md", "docs/how-to/plan.md", "docs/how-to/paper-recipe.md"]
-RUN += ["docs/how-to/base-models.md", "docs/how-to/stop-and-resume.md"]
+RUN += ["docs/how-to/base-models.md", "docs/how-to/stop-and-resume.md", "docs/how-to/encoder.md"]
 RUN += ["docs/how-to/evaluate.md", "docs/how-to/publish.md", "docs/how-to/classify.md", "docs/how-to/rate.md"]
 RUN += ["docs/how-to/harvest.md", "docs/how-to/full-text.md", "docs/how-to/corpus.md", "docs/how-to/own-field.md"]
 FEW = ["max_new_tokens=3", "num_resamples=200", "num_documents=8", "num_embeddings=20", "num_completions=2"]
@@ -50,6 +50,13 @@ def test_the_reference_is_up_to_date() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_reference_tells_types_in_words() -> None:
+    page = (ROOT / "docs" / "reference" / "recipe.md").read_text(encoding="utf-8")
+    assert "| `temperatures` | list of number | `[0.1, 0.4, 0.7, 1.0, 1.3]` |" in page
+    assert "| `prices` | object of [number, number] | `{}` |" in page
+    assert not re.search(r"\| `\w+` \| [^|]*(Annotated|FieldInfo|tuple|Literal)", page)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target, anchor in _LINK.findall(page.read_text(encoding="utf-8")):
@@ -69,6 +76,17 @@ def test_make_targets_in_the_docs_exist() -> None:
     assert named >= {"demo", "test", "check"}
     for target in named:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+def test_make_says_beforehand_that_installing_takes_minutes(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ]\n')  # of a right version, and without venv
+    python.chmod(0o755)
+    command = ["make", "demo", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stdout == f"installing astrollama and what it needs into {tmp_path / 'venv'}, once: this takes minutes\n"
 
 
 def test_every_page_with_commands_is_run() -> None:
@@ -97,10 +115,13 @@ def test_every_command_of_the_docs_works(
     Path("sources/2309.00001.tar.gz").write_bytes(tar(("ms.tex", PAPER)))
     for method in ("full", "lora"):
         Path(f"tiny-{method}.toml").write_text(tiny_recipe(tiny_model, f"train.method={method}").to_toml())
+    encoder = ["train.method=lora", "train.objective=contrastive", "encoder.max_tokens=32"]
+    Path("tiny-encoder.toml").write_text(tiny_recipe(tiny_model, *encoder).to_toml())
     stand_ins = {
         "smollm2-135m": str(tiny_model),
         "smollm2-135m-cpu": "tiny-full.toml",
         "smollm2-135m-lora": "tiny-lora.toml",
+        "astrosmol-135m-encoder": "tiny-encoder.toml",
         "corpus.test_fraction=0.15": "corpus.test_fraction=0.16",
     }
     with serve(Repository(read_papers(SAMPLE, 240))) as server:
@@ -134,12 +155,13 @@ def test_the_recipe_keys_named_in_the_docs_exist() -> None:
     known = set(all_keys())
     for page in PAGES:
         for key in re.findall(
-            r"`((?:model|corpus|pack|lora|replay|train|validation|evaluate)\.[a-z_0-9]+)",
+            r"`((?:model|corpus|pack|lora|encoder|replay|train|validation|evaluate)\.[a-z_0-9]+)",
             page.read_text(encoding="utf-8"),
         ):
             assert key in known or key in {
                 "train.parquet",
                 "validation.parquet",
+                "encoder.json",
                 "train.num_tokens",
                 "train.tokens_per_second",
             }, (page, key)
