@@ -34,6 +34,21 @@ def test_lines_come_at_most_every_ten_seconds(
     assert capsys.readouterr().err == "reading  10,000\nreading  20,000\n"
 
 
+def test_the_end_has_a_line_where_there_was_one_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    with progress("reading", 14.0) as bar:
+        for count in [*range(1, 15), 14]:
+            now[0] += 1
+            bar.update(count)
+    assert capsys.readouterr().err == "reading   71%  4 s left\nreading  100%  0 s left\n"
+    with progress("reading", 9.0) as bar:
+        bar.update(9)
+    assert capsys.readouterr().err == ""
+
+
 def test_of_several_ranks_the_first_speaks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     for rank in ("1", "0"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from astrollama.errors import AstroLlamaError, RunError
 from astrollama.files import atomic_path, read_json, write_json, write_text
-from astrollama.runs import read_manifest, stage_directory, verify_files
+from astrollama.runs import LOCK, locked, read_manifest, refuse_early, stage_directory, verify_files
 
 IDENTITY: dict[str, Any] = {"settings": {"size": 1}, "input": "a.jsonl"}
 
@@ -312,3 +313,41 @@ def test_a_changed_byte_is_found_where_files_are_verified(tmp_path: Path) -> Non
     (out / "data").write_bytes(b"abd")
     with pytest.raises(RunError, match=r"data is missing or damaged: delete .* and make it again"):
         verify_files(out, manifest)
+
+
+def test_an_output_that_cannot_be_used_is_refused_before_there_is_an_identity(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    run_stage(tmp_path / "done")
+    for path, message in {
+        tmp_path: "not empty and holds no run",
+        tmp_path / "notes.txt": "is a file",
+        tmp_path / "notes.txt" / "out": "notes.txt is a file",
+    }.items():
+        with pytest.raises(RunError, match=message):
+            refuse_early(path, "demo")
+    with pytest.raises(RunError, match=r'holds another run \(stage is "demo", now "train"\)'):
+        refuse_early(tmp_path / "done", "train")
+    refuse_early(tmp_path / "done", "demo")
+    refuse_early(tmp_path / "deep" / "new", "demo")
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_directory_that_is_in_use_is_refused_early(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(RunError, match="another process is at work"):
+        refuse_early(tmp_path, "demo")
+
+
+def test_a_directory_in_which_nothing_can_be_written_is_the_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()  # what even the superuser cannot write to
+    for use in (lambda: refuse_early(tmp_path, "demo"), lambda: run_stage(tmp_path)):
+        with pytest.raises(RunError, match=rf"nothing can be written in {tmp_path} \(.+\): choose another --out"):
+            use()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+@pytest.mark.parametrize("name", ["", "new"])
+def test_a_read_only_directory_is_the_users_mistake(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    with pytest.raises(RunError, match=r"\(Permission denied\): choose another --out"):
+        refuse_early(folder / name, "demo")

@@ -16,7 +16,7 @@ os.environ |= {"COLUMNS": "100", "NO_COLOR": "1", "TERMINAL_WIDTH": "100"}
 os.environ.pop("FORCE_COLOR", None)
 os.environ.pop("GITHUB_ACTIONS", None)
 
-from report_page import report_page, report_schema
+from report_page import report_page, report_schema, words
 
 from astrollama.cli.main import app, run
 from astrollama.recipe import Recipe, builtin_recipes, load_recipe
@@ -46,9 +46,9 @@ def cli_page() -> str:
     """Every command's help, in a section each."""
     parts = ["# The commands\n\nMade by `make docs` from each command's `--help`.\n"]
     parts.append("Exit codes: 0 done, 1 failed, 2 the user's input, 130 interrupted (Ctrl-C).\n")
-    for words in commands():
-        text = "\n".join(line.rstrip() for line in help_of(words).strip("\n").splitlines())
-        parts.append(f"## {' '.join(['astrollama', *words])}\n\n```text\n{text}\n```\n")
+    for command in commands():
+        text = "\n".join(line.rstrip() for line in help_of(command).strip("\n").splitlines())
+        parts.append(f"## {' '.join(['astrollama', *command])}\n\n```text\n{text}\n```\n")
     return "\n".join(parts)
 
 
@@ -89,13 +89,7 @@ def recipe_page() -> str:
         parts.append(f"## [{name}]\n\n{section.__doc__}\n\n| key | type | default | |\n|---|---|---|---|")
         defaults = section().model_dump(mode="json")
         for key, own in section.model_fields.items():
-            kind = (
-                str(own.annotation).replace("typing.", "")
-                if not isinstance(own.annotation, type)
-                else own.annotation.__name__
-            )
-            kind = kind.replace("|", "\\|")
-            parts.append(f"| `{key}` | {kind} | `{defaults[key]}` | {own.description} |")
+            parts.append(f"| `{key}` | {words(own.annotation)} | `{defaults[key]}` | {own.description} |")
         parts.append("")
     parts.append("## Built-in recipes\n\n| name | what it sets |\n|---|---|")
     for name in builtin_recipes():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -61,7 +61,7 @@ def models_in(kind: Any) -> Iterator[type[BaseModel]]:
 
 
 def words(kind: Any) -> str:
-    """A type as JSON calls it."""
+    """A type as a reader of JSON or TOML calls it."""
     names = {
         str: "text",
         float: "number",
@@ -77,7 +77,9 @@ def words(kind: Any) -> str:
         return names[kind]
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in inner)
-    if origin is list:
+    if origin is Annotated:  # its limits stand in the description
+        return words(inner[0])
+    if origin is list or (origin is tuple and inner[-1] is Ellipsis):
         return f"list of {words(inner[0])}"
     if origin is tuple:
         return f"[{', '.join(words(own) for own in inner)}]"

@@ -134,12 +134,17 @@ class _Nothing:
 
 
 class _Lines:
+    """A line every `LINE_INTERVAL_SECONDS`; where there was one, the end has one too."""
+
     def __init__(self, status: _Status) -> None:
         self._status = status
         self._printed = time.monotonic()
+        self._owes_end = False
 
     def update(self, completed: float, note: str = "") -> None:
         now = time.monotonic()
-        if now - self._printed >= LINE_INTERVAL_SECONDS:
+        ended = self._status.total is not None and completed >= self._status.total
+        if now - self._printed >= LINE_INTERVAL_SECONDS or (ended and self._owes_end):
             self._printed = now
+            self._owes_end = not ended
             say(self._status.line(completed, note))

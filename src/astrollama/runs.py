@@ -6,9 +6,11 @@ writes the manifest last, so that a directory without one never passes for a res
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -139,14 +141,10 @@ def stage_state(
     Raises:
         RunError: the directory holds another run or foreign files, or what it held is damaged.
     """
-    if path.exists() and not path.is_dir():
-        raise RunError(f"{path} is a file", "choose a directory for the output")
-    if not path.exists() or all(entry.name.startswith((LOCK, TEMPORARY_PREFIX)) for entry in path.iterdir()):
+    found = _found(path)
+    if found is None:
         return "new"
     done = (path / MANIFEST).is_file()
-    if not done and not (path / STAGE).is_file():
-        raise RunError(f"{path} is not empty and holds no run of this stage", "choose another --out, or empty it")
-    found = read_json(path / (MANIFEST if done else STAGE))
     resumable = _can_go_on(path, keeps)
     if not done and not resumable and found.get("stage") == stage:
         return "new"
@@ -154,14 +152,34 @@ def stage_state(
     held = {key: value for key, value in found.get("identity", {}).items() if key not in extensible}
     differences = _differences(found | {"identity": held}, {"stage": stage, "identity": fixed})
     if differences:
-        kind = "another run" if done else "another, unfinished run"
-        raise RunError(
-            f"{path} holds {kind} ({'; '.join(differences[:3])})",
-            "choose another --out, give the same settings again, or delete that directory",
-        )
+        raise _other_run(path, differences)
     if done:
         _require_whole(path, found)
     return "complete" if done and found["identity"] == identity else "unfinished"
+
+
+def refuse_early(path: Path, stage: str) -> None:
+    """Refuse at once, before an identity is computed, an output that `stage_directory` would refuse whatever it is.
+
+    A complete directory is not asked whether it can be written to: it may be that nothing has to be.
+
+    Raises:
+        RunError: `path` is a file, holds foreign files or another stage's, cannot be written to, or another process is at
+            work in it.
+    """
+    found = _found(path)
+    if found and found.get("stage") != stage:
+        raise _other_run(path, _differences(found, {"stage": stage}))
+    if path.is_dir():
+        if not (path / MANIFEST).is_file():
+            with locked(path):
+                pass
+        return
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise RunError(f"{path} cannot be made ({parent} is a file)", "choose another --out")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise RunError(f"{path} cannot be made ({os.strerror(errno.EACCES)})", "choose another --out")
 
 
 def refuse_inside(path: Path, sources: Iterable[Path]) -> None:
@@ -216,6 +234,30 @@ def _can_go_on(path: Path, keeps: str) -> bool:
     return bool(keeps) and any(whole)
 
 
+def _found(path: Path) -> dict[str, Json] | None:
+    """What a directory tells of itself, in its manifest or by the stage that is unfinished; None if it is empty or none.
+
+    Raises:
+        RunError: it is a file, or holds foreign files.
+    """
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file", "choose a directory for the output")
+    if not path.exists() or all(entry.name.startswith((LOCK, TEMPORARY_PREFIX)) for entry in path.iterdir()):
+        return None
+    for name in (MANIFEST, STAGE):
+        if (path / name).is_file():
+            return read_json(path / name)
+    raise RunError(f"{path} is not empty and holds no run of this stage", "choose another --out, or empty it")
+
+
+def _other_run(path: Path, differences: Sequence[str]) -> RunError:
+    kind = "another run" if (path / MANIFEST).is_file() else "another, unfinished run"
+    return RunError(
+        f"{path} holds {kind} ({'; '.join(differences[:3])})",
+        "choose another --out, give the same settings again, or delete that directory",
+    )
+
+
 def _tidy(path: Path) -> None:
     """Remove what a process left that was killed just after it had completed the directory."""
     if (path / STAGE).exists():
@@ -265,22 +307,22 @@ def locked(path: Path) -> Iterator[None]:
     """Keep other processes out of a directory within the block.
 
     Raises:
-        RunError: another process is at work there.
+        RunError: another process is at work there, or nothing can be written there.
     """
     from filelock import FileLock, Timeout
 
     lock = FileLock(path / LOCK)
     try:
-        lock.acquire(timeout=0)
-        yield
+        with disk_errors(path):
+            lock.acquire(timeout=0)
     except Timeout:
         raise RunError(f"another process is at work in {path}", "wait for it to end, or choose another --out") from None
-    except BaseException:
-        (path / LOCK).unlink(missing_ok=True)
-        raise
-    else:
-        (path / LOCK).unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"nothing can be written in {path} ({error.strerror})", "choose another --out") from error
+    try:
+        yield
     finally:
+        (path / LOCK).unlink(missing_ok=True)
         lock.release()
 
 

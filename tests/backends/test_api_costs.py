@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from astrollama.errors import (
     CostCeilingError,
     UserInputError,
 )
+from astrollama.recipe import load_recipe
 from astrollama.sections import ApiSection
 from tests.backends.api_calls import DEAR, FREE, PROMPT, SECRET, chat_with, encoder_of, generate, kept_files
 from tests.backends.openai_server import (
@@ -105,10 +107,23 @@ def test_prices_are_set_or_known_of_openai_alone() -> None:
     own = ApiSection(prices={"gpt-4": (1.0, 2.0)})
     assert prices_of("gpt-4", own, openai=True) == Prices(1.0, 2.0)
     assert Prices(1.0, 2.0).cost(500_000, 250_000) == 1.0
-    with pytest.raises(UserInputError, match=r"the price of gpt-4 is not known.*set api\.prices = \{\"gpt-4\" = "):
-        open_chat("gpt-4", ApiSection(base_url="http://127.0.0.1:9/v1"), CostCeiling(1.0))
-    with pytest.raises(UserInputError, match="the price of gpt-99 is not known"):
+    elsewhere = ApiSection(base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(
+        UserInputError, match="the price of gpt-4 is known at OpenAI alone, and another server is asked"
+    ):
+        open_chat("gpt-4", elsewhere, CostCeiling(1.0))
+    with pytest.raises(UserInputError, match="the price of gpt-99 is not known, so"):
         open_embeddings("gpt-99", ApiSection(), CostCeiling(1.0))
+
+
+@pytest.mark.parametrize("model", ["gpt-4", "gpt-4.1", 'own/model:"7b"'])
+def test_how_to_tell_a_price_is_told_as_the_shell_takes_it(model: str) -> None:
+    elsewhere = ApiSection(base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(UserInputError) as caught:
+        prices_of(model, elsewhere, openai=False)
+    (option,) = shlex.split(caught.value.fix.partition(" --set ")[2].partition(", in US")[0])
+    setting = option.replace("READ", "0.5").replace("WRITTEN", "1")
+    assert prices_of(model, load_recipe("demo", [setting]).api, openai=False) == Prices(0.5, 1.0)
 
 
 def test_a_missing_key_is_told_without_a_call(monkeypatch: pytest.MonkeyPatch) -> None:

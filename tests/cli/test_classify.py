@@ -52,9 +52,9 @@ def test_a_text_has_its_likeliest_categories(kind: str, evaluation: Path, capsys
     assert found["head"] == head
     assert sum(own["probability"] for own in found["categories"]) == pytest.approx(1, abs=1e-5)
     for line, own in zip(lines, found["categories"], strict=False):
-        share, category, name = line.split(maxsplit=2)
+        share, _, category, name = line.split(maxsplit=3)
         assert (category, name) == (own["category"], own["name"])
-        assert float(share.rstrip("%")) == pytest.approx(100 * own["probability"], abs=0.06)
+        assert float(share) == pytest.approx(100 * own["probability"], abs=0.06)
 
 
 def test_the_best_head_of_an_evaluation_is_used_and_told(
@@ -87,7 +87,7 @@ def test_a_paper_without_abstract_is_one_line(
 ) -> None:
     path = str(write_jsonl({"id": "2301.00001", "abstract": TEXT}, {"id": "2301.00002", "title": "x"}))
     assert run(["classify", "--file", path, "--head", str(evaluation)]) == 2
-    assert "papers.jsonl:2 has no abstract" in error_line(capsys)
+    assert "papers.jsonl:2 has no abstract: leave it out, or give a file of papers" in error_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,11 @@ def test_without_any_head_the_command_to_make_one_is_told(
     monkeypatch.chdir(tmp_path)
     assert run(["classify", TEXT]) == 2
     assert "no trained head in ./runs: make one: astrollama evaluate MODEL" in error_line(capsys)
+
+
+def test_a_folder_that_is_not_there_is_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["classify", TEXT, "--head", str(tmp_path / "nowhere")]) == 2
+    assert f"there is no folder {tmp_path / 'nowhere'}" in error_line(capsys)
 
 
 def test_a_damaged_head_and_another_model_are_one_line(

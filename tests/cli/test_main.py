@@ -52,7 +52,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "No such command 'trian'"),
+        (["trian"], "No such command 'trian'. Did you mean 'train'? see astrollama --help"),
         (["train"], "Missing argument 'recipe': see astrollama train --help"),
         (["train", "demo", "--tokens", "x", "--out", "y", "--fast"], "No such option: --fast"),
         (["complete", "x", "--temperature", "hot"], "Invalid value for '--temperature'"),

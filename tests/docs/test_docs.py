@@ -24,7 +24,13 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # in this order each page finds what those before it have made
 RUN = ["README.md", "docs/tutorial.md", "docs/how-to/own-papers.md", "docs/how-to/not-forgetting.md"]
-RUN += ["docs/how-to/adapters.md", "docs/how-to/merge.md", "docs/how-to/export.md", "docs/how-to/plan.md", "docs/how-to/paper-recipe.md"]
+RUN += [
+    "docs/how-to/adapters.md",
+    "docs/how-to/merge.md",
+    "docs/how-to/export.md",
+    "docs/how-to/plan.md",
+    "docs/how-to/paper-recipe.md",
+]
 RUN += ["docs/how-to/base-models.md", "docs/how-to/stop-and-resume.md", "docs/how-to/encoder.md"]
 RUN += ["docs/how-to/evaluate.md", "docs/how-to/publish.md", "docs/how-to/classify.md", "docs/how-to/rate.md"]
 RUN += ["docs/how-to/harvest.md", "docs/how-to/full-text.md", "docs/how-to/corpus.md", "docs/how-to/own-field.md"]
@@ -86,7 +92,9 @@ def test_make_says_beforehand_that_installing_takes_minutes(tmp_path: Path) -> N
     command = ["make", "demo", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stdout == f"installing astrollama and what it needs into {tmp_path / 'venv'}, once: this takes minutes\n"
+    assert (
+        done.stdout == f"installing astrollama and what it needs into {tmp_path / 'venv'}, once: this takes minutes\n"
+    )
 
 
 def test_every_page_with_commands_is_run() -> None:

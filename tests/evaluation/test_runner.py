@@ -10,11 +10,18 @@ from pathlib import Path
 import pytest
 
 from astrollama.cli.main import run
+from astrollama.corpus.store import read_documents
+from astrollama.evaluation import candidates
 from astrollama.evaluation.report.schema import Report
 from astrollama.evaluation.tasks import calibration, perplexity
-from tests.conftest import tiny_recipe
+from tests.conftest import make_tiny_model, tiny_recipe
 
 FEW = {"num_documents": 8, "num_calibration": 6, "num_resamples": 200, "packed_length": 64}
+
+
+@pytest.fixture(scope="module")
+def third_tiny_model(tmp_path_factory: pytest.TempPathFactory, sample_texts: list[str]) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("third") / "third-llama", sample_texts, seed=2)
 
 
 def command(
@@ -111,28 +118,44 @@ def test_a_crash_loses_one_measurement_at_most(
 
 
 def test_more_tasks_and_systems_add_to_what_is_there(
-    other_tiny_model: Path, tiny_model: Path, sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    other_tiny_model: Path,
+    tiny_model: Path,
+    third_tiny_model: Path,
+    sample_corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
     assert run(command(other_tiny_model, tiny_model, sample_corpus, out, tasks="perplexity")) == 0
+    assert "held-out documents: 1 task\n" in capsys.readouterr().err
     alone = report_of(out)["tasks"]["perplexity"]["systems"]
     measured: list[str] = []
     ordinary = perplexity.measure
     monkeypatch.setattr(
         perplexity, "measure", lambda system, *rest: measured.append(system.key) or ordinary(system, *rest)
     )
-    assert run(command(other_tiny_model, tiny_model, sample_corpus, out, "--with", str(tiny_model))) == 0
-    assert measured == ["tiny-llama"]
+    more = command(
+        other_tiny_model, tiny_model, sample_corpus, out, "--with", str(third_tiny_model), tasks="calibration"
+    )
+    assert run(more) == 0
+    assert "held-out documents: 1 task, and 1 task of earlier commands\n" in capsys.readouterr().err
+    assert measured == ["third-llama"]
     together = report_of(out)["tasks"]["perplexity"]["systems"]
     assert {key: together[key] for key in alone} == alone
-    assert together["tiny-llama"]["metrics"] == alone["base"]["metrics"]
+    assert set(together) == {*alone, "third-llama"}
 
 
 def test_fewer_tasks_take_nothing_away(
-    other_tiny_model: Path, tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    other_tiny_model: Path,
+    tiny_model: Path,
+    third_tiny_model: Path,
+    sample_corpus: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
-    assert run(command(other_tiny_model, tiny_model, sample_corpus, out, "--with", str(tiny_model))) == 0
+    assert run(command(other_tiny_model, tiny_model, sample_corpus, out, "--with", str(third_tiny_model))) == 0
     before = report_of(out)
     assert run(command(other_tiny_model, tiny_model, sample_corpus, out, tasks="perplexity")) == 0
     assert "the evaluation is already there" in capsys.readouterr().err
@@ -254,3 +277,173 @@ def test_an_unknown_task_is_told_what_was_meant(
 ) -> None:
     assert run(command(tiny_model, tiny_model, sample_corpus, tmp_path / "out", tasks="perplexty")) == 2
     assert "did you mean perplexity?" in capsys.readouterr().err
+
+
+def test_the_base_is_not_measured_twice(
+    other_tiny_model: Path,
+    tiny_model: Path,
+    sample_corpus: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    again = shutil.copytree(tiny_model, tmp_path / "copied")
+    more = ["--with", str(tiny_model), "--with", str(again)]
+    arguments = command(other_tiny_model, tiny_model, sample_corpus, tmp_path / "out", *more, tasks="perplexity")
+    assert run(arguments) == 0
+    assert [system["key"] for system in report_of(tmp_path / "out")["systems"]] == ["adapted", "base"]
+    told = [line for line in capsys.readouterr().err.splitlines() if "is compared already" in line]
+    assert len(told) == 2
+    assert all("is tiny-llama (base), which" in line for line in told)
+    assert run(arguments) == 0
+    assert "the evaluation is already there" in capsys.readouterr().err
+
+
+def test_what_the_command_sets_stands_in_a_quick_look(tiny_model: Path, sample_corpus: Path, tmp_path: Path) -> None:
+    arguments = command(tiny_model, tiny_model, sample_corpus, tmp_path / "out", "--quick", tasks="perplexity")
+    assert run([*arguments, "--set", "evaluate.num_documents=11"]) == 0
+    report = report_of(tmp_path / "out")
+    assert report["num_documents"] == report["settings"]["num_documents"] == 11
+    assert report["settings"]["num_choices"] == 6, "what is not set is what a quick look takes"
+    assert report["quick"]["note"] == "A quick look."
+
+
+def test_a_recipes_amounts_do_not_stand_in_a_quick_look(tiny_model: Path, sample_corpus: Path, tmp_path: Path) -> None:
+    arguments = ["evaluate", str(tiny_model), "--base", str(tiny_model), "--corpus", str(sample_corpus)]
+    arguments += ["--out", str(tmp_path / "out"), "--tasks", "perplexity", "--recipe", "demo", "--quick"]
+    assert run([*arguments, "--set", "evaluate={num_resamples=200}"]) == 0
+    settings = report_of(tmp_path / "out")["settings"]
+    assert (settings["num_documents"], settings["num_completions"], settings["num_resamples"]) == (8, 6, 200)
+
+
+def test_a_quick_look_says_what_it_leaves_out(
+    tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    citations = tmp_path / "citations.jsonl"
+    citations.write_text('{"id": "2301.00001", "refs": ["1807.06209"]}\n')
+    more = ["--quick", "--citations", str(citations)]
+    out = tmp_path / "out"
+    assert run(command(tiny_model, tiny_model, sample_corpus, out, *more, tasks="conviction,perplexity")) == 0
+    told = capsys.readouterr()
+    reason = "--quick leaves it out; --set evaluate.num_conviction=8 keeps it"
+    assert report_of(out)["tasks_left_out"] == {"conviction": reason}
+    assert f"conviction was left out: {reason}" in told.out
+    assert "--citations has no effect: no task that is asked for reads it" in told.err
+
+
+@pytest.mark.packaged_model
+def test_a_quick_look_looks_for_citations_where_the_command_sets_how_many(
+    tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    papers = [document.id for document in read_documents(sample_corpus / "train.parquet")]
+    citations = tmp_path / "citations.jsonl"
+    citations.write_text("".join(f'{{"id": "{papers[i]}", "refs": ["{papers[i + 1]}"]}}\n' for i in range(3)))
+    plain = ["evaluate", str(tiny_model), "--base", str(tiny_model), "--corpus", str(sample_corpus), "--quick"]
+    plain += ["--tasks", "retrieval", "--citations", str(citations)]
+    assert run([*plain, "--out", str(tmp_path / "none")]) == 0
+    reason = "--quick leaves it out; --set evaluate.num_citing=30 keeps it"
+    assert f"--citations has no effect: {reason}" in capsys.readouterr().err
+    assert "Left out: citations." in report_of(tmp_path / "none")["quick"]["note"]
+    assert run([*plain, "--out", str(tmp_path / "some"), "--set", "evaluate.num_citing=2"]) == 0
+    assert "has no effect" not in capsys.readouterr().err
+    systems = report_of(tmp_path / "some")["tasks"]["retrieval"]["systems"]
+    assert systems["adapted"]["metrics"]["citation_ndcg_at_10"]["num_samples"] == 2
+
+
+@pytest.mark.parametrize("content", [None, "", "{}\n", "{"], ids=["missing", "empty", "no references", "broken"])
+def test_a_file_of_citations_is_checked_before_anything_else(
+    content: str | None,
+    tiny_model: Path,
+    sample_corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(candidates, "model_digest", pytest.fail)
+    citations = tmp_path / "citations.jsonl"
+    if content is not None:
+        citations.write_text(content)
+    more = ["--quick", "--citations", str(citations)]
+    assert run(command(tiny_model, tiny_model, sample_corpus, tmp_path / "out", *more, tasks="retrieval")) == 2
+    assert str(citations) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--with", "gpt4"], "there is no model 'gpt4': did you mean gpt-4?"),
+        (["--with", "smollm2-135n"], "did you mean smollm2-135m?"),
+        (["--with", "openai:x", "--set", "api.base_url=nowhere"], "the API's base URL 'nowhere' cannot be used"),
+        (["--with", "openai:x"], "the price of x is not known"),
+        (["--base", "nothing-here"], "there is no model 'nothing-here'"),
+        (["--out", "full"], "is not empty and holds no run of this stage"),
+        (["--out", "full/notes.txt"], "is a file"),
+    ],
+)
+def test_mistakes_are_told_before_weights_are_read(
+    more: list[str],
+    told: str,
+    tiny_model: Path,
+    sample_corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(candidates, "model_digest", pytest.fail)
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").touch()
+    assert run([*command(tiny_model, tiny_model, sample_corpus, tmp_path / "out"), *more]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_base_alone_is_told_how_it_can_be_measured(
+    tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", str(tiny_model), "--corpus", str(sample_corpus), "--out", str(tmp_path / "out")]
+    assert run(arguments) == 2
+    assert f"a model that is a base itself is shown beside others by --base {tiny_model}" in capsys.readouterr().err
+
+
+def test_a_changed_measurement_is_refused_and_a_deleted_one_made_again(
+    tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = command(tiny_model, tiny_model, sample_corpus, tmp_path / "out", tasks="perplexity")
+    assert run(arguments) == 0
+    samples = tmp_path / "out" / "measurements" / "base" / "perplexity.jsonl"
+    before = samples.read_bytes()
+    samples.write_bytes(before.replace(b'"nll": ', b'"nll": 1', 1))
+    assert run(arguments) == 2
+    assert "base/perplexity.jsonl was changed since it was measured" in capsys.readouterr().err
+    assert (tmp_path / "out" / "manifest.json").is_file(), "nothing was done"
+    samples.unlink()
+    assert run(arguments) == 0
+    assert samples.read_bytes() == before
+    capsys.readouterr()
+    assert run(arguments) == 0
+    assert "the evaluation is already there" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_key")
+def test_an_earlier_system_that_cannot_be_used_any_more_is_left_out(
+    tiny_model: Path,
+    third_tiny_model: Path,
+    sample_corpus: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gone = shutil.copytree(third_tiny_model, tmp_path / "gone")
+    plain = command(tiny_model, tiny_model, sample_corpus, tmp_path / "out", tasks="perplexity")
+    assert run([*plain, "--with", "gpt-4", "--with", str(gone)]) == 0
+    assert [system["key"] for system in report_of(tmp_path / "out")["systems"]][2:] == ["gpt-4", "gone"]
+    shutil.rmtree(gone)
+    elsewhere = ["--set", 'api.base_url="http://127.0.0.1:9/v1"']
+    assert run([*plain, *elsewhere, "--with", "gpt-4"]) == 2, "what this very command names is no memory"
+    capsys.readouterr()
+    assert run([*plain, *elsewhere]) == 0
+    told = capsys.readouterr().err
+    assert "gpt-4, which an earlier command named, is left out: the price of gpt-4 is known at OpenAI alone" in told
+    assert f"{gone}, which an earlier command named, is left out: there is no model" in told
+    assert [system["key"] for system in report_of(tmp_path / "out")["systems"]] == ["adapted", "base"]
+    assert run([*plain, *elsewhere]) == 0
+    assert "earlier command" not in capsys.readouterr().err

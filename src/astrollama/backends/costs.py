@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import threading
 from dataclasses import dataclass
 
@@ -10,6 +12,7 @@ from astrollama.errors import CostCeilingError, UserInputError
 from astrollama.sections import ApiSection
 
 _MILLION = 1_000_000
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # of TOML; any other name stands in quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,15 @@ def prices_of(model: str, api: ApiSection, *, openai: bool) -> Prices:
         return Prices(*api.prices[model])
     if openai and model in KNOWN_PRICES:
         return KNOWN_PRICES[model]
+    reason = (
+        "is known at OpenAI alone, and another server is asked (api.base_url or OPENAI_BASE_URL)"
+        if model in KNOWN_PRICES
+        else "is not known"
+    )
+    key = model if _BARE_KEY.fullmatch(model) else json.dumps(model)
     raise UserInputError(
-        f"the price of {model} is not known, so no ceiling of its cost could be kept",
-        f'set api.prices = {{"{model}" = [READ, WRITTEN]}}, in US dollars a million tokens; 0 where it costs nothing',
+        f"the price of {model} {reason}, so no ceiling of its cost could be kept",
+        f"give --set 'api.prices={{{key} = [READ, WRITTEN]}}', in US dollars a million tokens; [0, 0] where it costs nothing",
     )
 
 

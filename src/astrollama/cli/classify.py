@@ -63,7 +63,7 @@ def classify(
         print_json({"categories": _records(found[0]), "head": str(folder), "model": trained.base.name})
     else:
         for suggestion in found[0]:
-            typer.echo(f"{suggestion.probability:6.1%}  {suggestion.category:12}  {suggestion.name}")
+            typer.echo(f"{100 * suggestion.probability:5.1f} %  {suggestion.category:12}  {suggestion.name}")
 
 
 def _texts_of(path: Path) -> list[tuple[str, str]]:
@@ -76,7 +76,9 @@ def _texts_of(path: Path) -> list[tuple[str, str]]:
     for paper in FileSource([path]).papers():
         assert isinstance(paper, Paper)  # it stops at what cannot be read, and no category is asked for
         if not paper.abstract:
-            raise SourceError(f"{paper.origin} has no abstract", "leave it out")
+            raise SourceError(
+                f"{paper.origin} has no abstract", "leave it out, or give a file of papers with abstracts"
+            )
         texts.append((paper.arxiv_id, paper.abstract))
     return texts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,7 +53,12 @@ def evaluate(
         Path | None, typer.Option("--citations", help="Who cites whom, JSON lines with `id` and `refs`, for retrieval.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Answer within minutes; the report says how much wider its intervals are.")
+        bool,
+        typer.Option(
+            "--quick",
+            help="Answer within minutes, with less of all but what `--set` gives; the report says how much wider its "
+            "intervals are.",
+        ),
     ] = False,
     recipe: RecipeOption = "smollm2-135m-cpu",
     set_: SetOption = None,
@@ -70,10 +76,8 @@ def evaluate(
     from astrollama.evaluation.task import TASKS
 
     names = list(TASKS) if tasks == "all" else [name.strip() for name in tasks.split(",")]
-    request = Request(
-        model, corpus, names, base, with_ or (), tuple(questions or ()), general, citations, quick, "evaluate"
-    )
-    _run(request, recipe, set_, out, json)
+    request = Request(model, corpus, names, base, with_ or (), tuple(questions or ()), general, citations, quick)
+    _run(request, recipe, set_ or [], out, json)
 
 
 def reproduce(
@@ -92,7 +96,8 @@ def reproduce(
     """Repeat the AstroLLaMA paper's three experiments, and set its own figures beside ours.
 
     Perplexity, completion and embeddings with the paper's settings: packed pieces of 512 tokens, temperature 0.3, up to
-    1,024 new tokens, 10,000 abstracts embedded. What `--set` gives in `evaluate` stands, as does `--quick`.
+    1,024 new tokens, 10,000 abstracts embedded. What `--set` gives in `evaluate` stands, also
+    with `--quick`.
 
     Example: astrollama reproduce run --corpus corpus --out paper --set evaluate.num_embeddings=1000
     """
@@ -103,12 +108,14 @@ def reproduce(
     _run(request, recipe, ["evaluate.published=true", *(set_ or [])], out, json)
 
 
-def _run(request: Request, recipe: str, settings: list[str] | None, out: Path, as_json: bool) -> None:
+def _run(request: Request, recipe: str, settings: list[str], out: Path, as_json: bool) -> None:
     from astrollama.evaluation.report import REPORT_HTML, summary_lines
     from astrollama.evaluation.runner import evaluate as run_evaluation
     from astrollama.recipe import load_recipe
 
-    report = run_evaluation(request, load_recipe(recipe, settings or []), out)
+    # upon an empty section, so that what the recipe sets is none of what the command sets
+    given = load_recipe(recipe, ["evaluate={}", *settings]).evaluate.model_fields_set
+    report = run_evaluation(replace(request, given=frozenset(given)), load_recipe(recipe, settings), out)
     if as_json:
         print_json(report)
         return
@@ -123,10 +130,10 @@ def describe_perplexity(report: dict[str, Any]) -> str:
 
     perplexity = report["perplexity"]
     interval = perplexity["relative_reduction_ci95"]
-    shown = f" (reduction {interval[0]:.1%} to {interval[1]:.1%}, 95 % interval)" if interval else ""
+    shown = f" (reduction {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %, 95 % interval)" if interval else ""
     reduction = perplexity["relative_reduction"]
     return (
         f"perplexity {perplexity['base']:.2f} -> {perplexity['adapted']:.2f}, "
-        f"{abs(reduction):.1%} {'lower' if reduction >= 0 else 'higher'}{shown}, "
+        f"{100 * abs(reduction):.1f} % {'lower' if reduction >= 0 else 'higher'}{shown}, "
         f"on {perplexity['num_documents']} documents; {verdict(perplexity)[0]}"
     )

@@ -73,12 +73,16 @@ def rate(
 def describe(one: WinRate) -> str:
     """One line on a win rate."""
     interval = one.win_rate.ci95
-    shown = f" ({interval[0]:.0%} to {interval[1]:.0%}, 95 % interval)" if interval else " (too few for an interval)"
+    shown = (
+        f" ({100 * interval[0]:.0f} to {100 * interval[1]:.0f} %, 95 % interval)"
+        if interval
+        else " (too few for an interval)"
+    )
     people = f"{one.num_raters} {'person' if one.num_raters == 1 else 'people'}"
-    agreement = "" if one.agreement is None else f"; people agree in {one.agreement:.0%}"
+    agreement = "" if one.agreement is None else f"; people agree in {100 * one.agreement:.0f} %"
     if one.alpha is not None:
         agreement += f" (Krippendorff's alpha {one.alpha:.2f})"
     return (
-        f"{one.first} wins against {one.second} in {one.win_rate.value:.0%}{shown} of {one.win_rate.num_samples} prompts, "
+        f"{one.first} wins against {one.second} in {100 * one.win_rate.value:.0f} %{shown} of {one.win_rate.num_samples} prompts, "
         f"judged by {people}: {one.num_first} to {one.num_second}, {one.num_equal} equal, {one.num_both_bad} both bad{agreement}"
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrollama.errors import RunError, UserInputError
+from astrollama.console import say, warn
+from astrollama.errors import ModelError, RunError, UserInputError
+from astrollama.evaluation.request import Request
 from astrollama.evaluation.subject import Subject
 from astrollama.evaluation.systems import Role, System, SystemAbility
 from astrollama.files import sha256_file
@@ -49,50 +52,101 @@ _RESERVED = {
 }
 
 
+def check_systems(request: Request, api: ApiSection) -> None:
+    """Refuse at once what cannot be used, as far as its name tells: nothing is loaded, and no weights are read.
+
+    Raises:
+        ModelError, NetworkError: there is no such model.
+        UserInputError: an API cannot be asked.
+    """
+    for spec in request.others:
+        if spec in request.remembered:
+            continue
+        kind, name = _api_of(spec)
+        if kind:
+            _missing_key(kind, name, api)
+        elif not _lies_here(spec):
+            _find_other(spec)
+    for model in (request.model, request.base):
+        if model is not None and not _lies_here(model):
+            find_model(model)
+
+
+def base_of(request: Request, subject: Subject) -> str:
+    """What the subject is compared with first.
+
+    Raises:
+        RunError: it is neither given nor recorded.
+    """
+    base = request.base or subject.base
+    if base is None:
+        raise RunError(
+            f"{request.model} records no base that it was trained from",
+            f"name one with --base; a model that is a base itself is shown beside others by --base {request.model}",
+        )
+    return base
+
+
 def gather_systems(
-    model: str,
-    base: str | None,
-    others: Sequence[str],
-    subject: Subject,
-    folder: Path,
-    settings: EvaluateSection,
-    api: ApiSection,
+    request: Request, subject: Subject, folder: Path, settings: EvaluateSection, api: ApiSection
 ) -> list[System]:
     """The adapted model, its base, what else was asked for, and the baselines; no model is loaded.
 
+    Left out, and told, are a system that is another one of them, which would answer the same, and one that an earlier
+    request named and that cannot be used any more.
+
     Args:
-        others: further models: as for `find_model`; `openai:NAME` for a chat model behind the OpenAI protocol,
-            `openai-embeddings:NAME` for one that embeds; `gpt-4` and `gpt-3` are those of the paper.
         folder: where the systems' measurements go.
 
     Raises:
         ModelError, NetworkError: a model cannot be had.
         RunError: the base is not known.
     """
-    on = base or subject.base
-    if on is None:
-        raise RunError(f"{model} does not record the base that it was trained from", "name it with --base")
+    on = base_of(request, subject)
     opened = _opener_of_apis(api)
     systems = [
-        _local(ADAPTED, subject.name, "adapted", model, base, folder, settings),
+        _local(ADAPTED, subject.name, "adapted", request.model, request.base, folder, settings),
         _local(BASE, _short(on), "base", on, None, folder, settings),
     ]
-    for spec in others:
+    for spec in request.others:
         key = _key(spec, {system.key for system in systems})
-        kind, _, name = _ALIASES.get(spec, spec).partition(":")
-        if kind in (_CHAT, _EMBEDDINGS):
-            systems.append(_behind_api(key, kind, name, folder, api, opened))
-        else:
-            systems.append(_local(key, _short(spec), "other", spec, None, folder, settings))
+        kind, name = _api_of(spec)
+        try:
+            if kind:
+                system = _behind_api(key, spec, kind, name, folder, api, opened)
+            else:
+                system = _local(key, _short(spec), "other", spec, None, folder, settings)
+        except UserInputError as error:
+            if spec not in request.remembered:
+                raise
+            warn(f"{spec}, which an earlier command named, is left out: {error}")
+            continue
+        twin = next((own for own in systems if own.identity == system.identity), None)
+        if twin is None:
+            systems.append(system)
+        elif (twin.role, twin.spec) != (system.role, system.spec):
+            say(f"{spec} is {twin.label} ({twin.key}), which is compared already: it is left out")
     return [*_told_apart(systems), *_baselines(folder, settings)]
+
+
+def _lies_here(spec: str) -> bool:
+    return Path(spec).expanduser().exists()
+
+
+def _find_other(spec: str) -> ModelFolder:
+    """As `find_model`, with the names of the paper's opponents among those that may be meant."""
+    try:
+        return find_model(spec)
+    except ModelError as error:
+        near = difflib.get_close_matches(spec, _ALIASES, n=1)
+        raise ModelError(error.what, f"did you mean {near[0]}?" if near else error.fix) from error
 
 
 def _local(
     key: str, label: str, role: Role, spec: str, base: str | None, folder: Path, settings: EvaluateSection
 ) -> System:
-    from astrollama.backends.hf import VERSION
-
     found = find_model(spec)
+    from astrollama.backends.hf import VERSION  # what finds no model need not wait for torch
 
     def load() -> Any:
         from astrollama.backends.hf import HFLanguageModel
@@ -114,29 +168,46 @@ def _settings_of(found: ModelFolder, base: str | None) -> list[str]:
     return [sha256_file(path / name) for name in ("config.json", "tokenizer.json") if (path / name).is_file()]
 
 
-def _behind_api(
-    key: str, kind: str, name: str, folder: Path, api: ApiSection, opened: Callable[[str, str], Any]
-) -> System:
+def _api_of(spec: str) -> tuple[str, str]:
+    """The kind of API and the model's name there; two empty texts for a model that is no API's."""
+    kind, _, name = _ALIASES.get(spec, spec).partition(":")
+    return (kind, name) if kind in (_CHAT, _EMBEDDINGS) else ("", "")
+
+
+def _missing_key(kind: str, name: str, api: ApiSection) -> str | None:
+    """Why an API cannot be asked now, or None.
+
+    Raises:
+        UserInputError: it can never be asked: no model is named, its address is none, or its price is not known.
+    """
     from astrollama.backends.api_client import OPENAI_URL, base_url_of, missing_key_reason
     from astrollama.backends.costs import prices_of
-    from astrollama.backends.openai_http import INSTRUCTION_VERSION
 
     if not name:
         raise UserInputError(f"{kind}: names no model", f"write for example {kind}:gpt-4")
-    address, no_key = base_url_of(api), missing_key_reason(api)
+    no_key = missing_key_reason(api)
     if no_key is None:  # an unknown price is told now, not after hours
-        prices_of(name, api, openai=address == OPENAI_URL)
+        prices_of(name, api, openai=base_url_of(api) == OPENAI_URL)
+    return no_key
+
+
+def _behind_api(
+    key: str, spec: str, kind: str, name: str, folder: Path, api: ApiSection, opened: Callable[[str, str], Any]
+) -> System:
+    from astrollama.backends.api_client import base_url_of
+    from astrollama.backends.openai_http import INSTRUCTION_VERSION
+
     abilities: frozenset[Ability] = frozenset({"generate"}) if kind == _CHAT else frozenset({"embed"})
     instruction = f", instruction {INSTRUCTION_VERSION}" if kind == _CHAT else ""
     return System(
         key,
         name,
-        f"{kind}:{name}",
+        spec,
         "other",
         abilities,
-        f"{kind}:{name} at {address}{instruction}",
+        f"{kind}:{name} at {base_url_of(api)}{instruction}",
         folder / key,
-        unavailable=no_key,
+        unavailable=_missing_key(kind, name, api),
         opener=lambda: opened(kind, name),
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +22,7 @@ class Series:
         system: its key, which decides name and colour.
         x: positions, as many as `y`; of `bars` the names of groups; of a `histogram` the edges of the bins, one more than `y`.
         y: heights.
-        low, high: the 95 % interval of each `y`, or empty.
+        low, high: the 95 % interval of each `y`, not a number where one has none; or empty.
         label: shown instead of the system's name where a system has several series.
     """
 
@@ -41,7 +42,7 @@ class Figure:
         name: of its files, such as `reliability`; unique within a task.
         kind: `bars` with intervals, one group a name; `lines` with points; a `histogram`; or a `matrix`, of which each
             series is a row (`label` its name) and `x` the columns' names.
-        diagonal: draw y = x, as in a reliability diagram.
+        diagonal: both axes are probabilities, from 0 to 1, and y = x is drawn: a reliability diagram.
         note: one or two sentences on what is seen, with the numbers of samples.
     """
 
@@ -83,3 +84,9 @@ class Example:
     title: str
     text: str
     answers: Sequence[tuple[str, str]]
+
+
+def bounds(intervals: Iterable[Sequence[float] | None]) -> tuple[list[float], list[float]]:
+    """`low` and `high` of a series from intervals [low, high], of which some may be missing."""
+    ends = [interval or (math.nan, math.nan) for interval in intervals]
+    return [low for low, _ in ends], [high for _, high in ends]

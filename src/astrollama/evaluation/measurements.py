@@ -12,7 +12,7 @@ from astrollama.errors import RunError
 from astrollama.evaluation.data import DataFile
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import EvaluationTask, Measurement
-from astrollama.files import read_json, write_json, write_text
+from astrollama.files import read_json, sha256_file, write_json, write_text
 
 FOLDER = "measurements"
 
@@ -29,14 +29,13 @@ def read_measurement(system: System, task: EvaluationTask, inputs: Mapping[DataF
     """What was measured before of this very system, with this version of the task and these files; None if nothing was.
 
     Raises:
-        RunError: it is damaged.
+        RunError: it is damaged, or was changed.
     """
-    described, samples = _paths(system, task)
-    if not described.is_file() or not samples.is_file():
+    kept = _described(system, task, inputs)
+    if kept is None:
         return None
-    kept = read_json(described)
-    if kept["identity"] != _identity(system, task, inputs):
-        return None
+    _, samples = _paths(system, task)
+    _require_unchanged(samples, kept)
     try:
         # not splitlines: a text may hold characters that it takes for ends of lines
         records = [json.loads(line) for line in samples.read_text(encoding="utf-8").split("\n") if line]
@@ -48,6 +47,16 @@ def read_measurement(system: System, task: EvaluationTask, inputs: Mapping[DataF
             "delete it, and give the command again",
         )
     return Kept(Measurement(records, kept["details"], system.label), kept["seconds"])
+
+
+def measurement_hash(system: System, task: EvaluationTask, inputs: Mapping[DataFile, list[str]]) -> str | None:
+    """The SHA-256 of the samples that `read_measurement` would read; None where it finds nothing.
+
+    Raises:
+        RunError: they were changed.
+    """
+    kept = _described(system, task, inputs)
+    return None if kept is None else _require_unchanged(_paths(system, task)[1], kept)
 
 
 def write_measurement(
@@ -63,10 +72,30 @@ def write_measurement(
         {
             "identity": _identity(system, task, inputs),
             "num_samples": len(measurement.samples),
+            "sha256": sha256_file(samples),
             "seconds": seconds,
             "details": measurement.details,
         },
     )
+
+
+def _described(system: System, task: EvaluationTask, inputs: Mapping[DataFile, list[str]]) -> dict[str, Any] | None:
+    """What is kept beside the samples; None if they are not there, or are of another system, version or file."""
+    described, samples = _paths(system, task)
+    if not described.is_file() or not samples.is_file():
+        return None
+    kept = read_json(described)
+    return kept if kept["identity"] == _identity(system, task, inputs) else None
+
+
+def _require_unchanged(samples: Path, kept: Mapping[str, Any]) -> str:
+    found = sha256_file(samples)
+    if kept.get("sha256", found) != found:  # an older version kept none
+        raise RunError(
+            f"{samples} was changed since it was measured",
+            "restore it, or delete it to have it measured anew, and give the command again",
+        )
+    return found
 
 
 def _paths(system: System, task: EvaluationTask) -> tuple[Path, Path]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from astrollama.console import duration, say, warn
 from astrollama.errors import NetworkError, UserInputError
 from astrollama.evaluation.data import DataFile, EvaluationData
-from astrollama.evaluation.measurements import Kept, read_measurement, write_measurement
+from astrollama.evaluation.measurements import Kept, measurement_hash, read_measurement, write_measurement
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import EvaluationTask
 from astrollama.sections import EvaluateSection
@@ -45,10 +45,8 @@ def measure_all(
     measured = Measured({task.NAME: {} for task in tasks})
     # what may fail for reasons that lie elsewhere is asked first
     for system in sorted(systems, key=lambda system: system.role != "other"):
-        for task in tasks:
-            if not task.NEEDS & system.abilities:
-                continue
-            inputs = {kind: files[kind] for kind in sorted(task.FILES)}
+        for task in _tasks_of(system, tasks):
+            inputs = _inputs(task, files)
             found = read_measurement(system, task, inputs)
             if found is None and system.unavailable is None:
                 found = _measure(system, task, data, settings, measured)
@@ -61,6 +59,30 @@ def measure_all(
     for name, own in measured.kept.items():
         measured.kept[name] = dict(sorted(own.items(), key=lambda item: order.index(item[0])))
     return measured
+
+
+def measurement_hashes(
+    tasks: Sequence[EvaluationTask], systems: Sequence[System], files: Mapping[DataFile, list[str]]
+) -> dict[str, str]:
+    """The SHA-256 of each measurement that is kept already, by system and task.
+
+    Raises:
+        RunError: one was changed.
+    """
+    found = {
+        f"{system.key}/{task.NAME}": measurement_hash(system, task, _inputs(task, files))
+        for system in systems
+        for task in _tasks_of(system, tasks)
+    }
+    return {name: digest for name, digest in found.items() if digest is not None}
+
+
+def _tasks_of(system: System, tasks: Sequence[EvaluationTask]) -> list[EvaluationTask]:
+    return [task for task in tasks if task.NEEDS & system.abilities]
+
+
+def _inputs(task: EvaluationTask, files: Mapping[DataFile, list[str]]) -> dict[DataFile, list[str]]:
+    return {kind: files[kind] for kind in sorted(task.FILES)}
 
 
 def _measure(

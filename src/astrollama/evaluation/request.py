@@ -19,11 +19,14 @@ class Request:
     Attributes:
         model: anything `load_model` reads; for a run directory the report shows its training too.
         base: None takes the base that the run or the adapter records; an adapter is loaded on it, so it must be its own.
-        others: further systems: see `gather_systems`.
+        others: further systems: as for `find_model`; `openai:NAME` for a chat model behind the OpenAI protocol,
+            `openai-embeddings:NAME` for one that embeds; `gpt-4` and `gpt-3` are those of the paper.
         questions: files of multiple-choice questions, JSON lines.
         general: a file of general text.
         citations: a file of citations, JSON lines.
         quick: measure as little as answers within minutes.
+        given: the settings of `evaluate` that the command itself gives, which stand whatever `quick` asks for.
+        remembered: those of `others` that only an earlier request named.
     """
 
     model: str
@@ -35,6 +38,8 @@ class Request:
     general: Path | None = None
     citations: Path | None = None
     quick: bool = False
+    given: frozenset[str] = frozenset()
+    remembered: frozenset[str] = frozenset()
     kind: Literal["evaluate", "reproduce"] = "evaluate"
 
     def files(self) -> dict[DataFile, tuple[Path, ...]]:
@@ -69,6 +74,7 @@ def added_to(earlier: dict[str, Any], request: Request) -> Request:
         request,
         tasks=[*earlier["tasks"], *request.tasks],
         others=list(dict.fromkeys([*earlier["others"], *request.others])),
+        remembered=frozenset(earlier["others"]).difference(request.others),
         questions=files["questions"],
         general=next(iter(files["general"]), None),
         citations=next(iter(files["citations"]), None),

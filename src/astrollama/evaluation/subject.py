@@ -61,7 +61,7 @@ class Subject:
 
 def describe_subject(model: str) -> Subject:
     """What can be known of a model: of a run and of a merged run all, of any other folder its adapter's base at most."""
-    path = Path(model)
+    path = Path(model).expanduser()
     # a run's own weights, `run/model`, know their run too
     home = next((folder for folder in (path, path.parent) if (folder / INDEX).is_file()), path)
     manifest = read_json(home / MANIFEST) if (home / MANIFEST).is_file() else {}

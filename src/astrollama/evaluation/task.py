@@ -163,6 +163,16 @@ def names_of(measurements: Mapping[str, Measurement]) -> dict[str, str]:
     return {key: own.label or key for key, own in measurements.items()}
 
 
+def primary_of(metrics: Sequence[str], estimates: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """The first of some metrics that has samples enough for an interval; where none has, the first.
+
+    Args:
+        metrics: those that can be a task's primary metric, the preferred one first.
+    """
+    some = next(iter(estimates.values()))
+    return next((name for name in metrics if name in some and some[name].values_R is not None), metrics[0])
+
+
 def find_task(name: str) -> EvaluationTask:
     """The task of a name.
 

@@ -70,7 +70,8 @@ def test_a_reader_is_told_what_is_asked(data: EvaluationData) -> None:
     settings = EvaluateSection(num_builtin_questions=8, num_questions=4, num_fewshot=1)
     sets = question_sets(data, settings, GROUPS)
     assert asked_of_files(sets, settings) == [
-        "Questions of own.jsonl: 9 of 9 as astronomy (astronomy); 4 of 9 as physics (college_physics); 3 of 3 as rest (optics).",
+        "Questions of own.jsonl: 9 of 9 as astronomy (astronomy); 4 of 9 as physics (college_physics, at most 4 of a subject); "
+        "3 of 3 as rest (optics).",
         "Of 1 examples asked for before a question, 2 subjects have fewer: down to 0.",
     ]
     assert asked_of_files(question_sets(data, settings, ["builtin_general"]), settings) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,45 @@ def test_every_number_is_shown(report: dict[str, Any], page: Page) -> None:
         assert (system["digest"] or system["identity"]) in page.text
     for expected in ("21.87", "31.12", "200 documents", "45 min 2 s", "2 min 11 s", 'budget = "45 minutes"', "e" * 64):
         assert expected in page.text, expected
+
+
+def test_a_category_is_not_broken_at_its_hyphen(report: dict[str, Any]) -> None:
+    rows = [["astro-ph.CO", 0.5], ["a name of several words", 0.25]]
+    table = {"name": "t", "title": "T", "columns": ["category", "F1"], "rows": rows, "note": "95 % intervals"}
+    own = report["tasks"]["categorisation"] | {"tables": [table]}
+    page = render_html(report | {"tasks": report["tasks"] | {"categorisation": own}}, [])
+    assert '<th scope="row" class="whole">astro-ph.CO</th>' in page
+    assert '<th scope="row">a name of several words</th>' in page
+    assert "95\u00a0% intervals" in page
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+def test_what_is_wide_scrolls_within_a_narrow_page(html: str, tmp_path: Path) -> None:
+    script = "document.title = `${document.documentElement.scrollWidth} of ${innerWidth}`"
+    (tmp_path / "page.html").write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=420,900", f"file://{tmp_path / 'page.html'}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    (title,) = re.findall("<title>(.*?)</title>", done.stdout)
+    needed, there = map(int, title.split(" of "))
+    assert needed <= there
+
+
+def test_a_copy_elsewhere_names_no_path(html: str) -> None:
+    assert "plots/" not in html
+    assert "perplexity-perplexity.svg, .png" in html
+    assert "the evaluation's folder <code>plots</code>" in html
+
+
+def test_a_name_stands_for_a_role_of_the_same_name(page: Page) -> None:
+    assert "adapted, adapted" not in page.text
+    assert "base, base" not in page.text
+    assert "bm25, baseline" in page.text
+
+
+def test_what_is_seen_and_recalled_is_explained(page: Page) -> None:
+    assert "“recalled” is believed and was not read again" in page.text
 
 
 def test_nothing_comes_from_elsewhere(html: str, page: Page) -> None:

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from astrollama.evaluation.report.draw import draw, loss_curve
-from astrollama.evaluation.report.looks import BASE_COLOUR, SUBJECT_COLOUR, house_style, looks_of, short_name
+from astrollama.evaluation.report.looks import (
+    BASE_COLOUR,
+    SUBJECT_COLOUR,
+    house_style,
+    looks_of,
+    short_name,
+    text_width,
+)
 from astrollama.evaluation.report.pictures import Picture, picture_of_training, pictures_of_tasks
 from tests.evaluation.report.fakes import HOSTILE, METRICS, fake_report
 
@@ -71,7 +78,7 @@ def test_names_that_are_too_long_stand_beside_lying_bars(report: dict[str, Any])
     assert [bar.get_width() for bar in axes.containers[0]] == figure["series"][0]["y"]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names[0] == "astro-ph.GA"
-    assert names[2] == short_name(HOSTILE, 28)
+    assert names[2] == short_name(HOSTILE, 36)
     assert axes.get_xlabel() == figure["y_label"]
     left = axes.get_window_extent().x0
     assert len(axes.texts) == 5
@@ -212,7 +219,7 @@ def test_names_are_drawn_as_they_are(report: dict[str, Any], name: str) -> None:
     (picture,) = pictures_of_tasks(only)["perplexity"]
     texts = [text.text for text in ElementTree.fromstring(picture.svg).iter() if text.text]
     if name:
-        assert short_name(name, 28) in texts
+        assert short_name(name, 36) in texts
 
 
 @pytest.mark.parametrize("kind", ["bars", "lines", "histogram", "matrix"])
@@ -232,8 +239,63 @@ def test_gaps_and_single_points_are_drawn(report: dict[str, Any], kind: str) -> 
 def test_a_figure_without_values_says_so(report: dict[str, Any], kind: str) -> None:
     for figure in (numbers(kind), numbers(kind, series(x=[], y=[]))):
         assert [text.get_text() for text in only_axes(drawn(report, figure)).texts] == ["nothing to show"]
+
+
+def test_a_system_without_points_is_named_as_such(report: dict[str, Any]) -> None:
     one = numbers("lines", series(x=[], y=[]), series(system="base", x=[0.5], y=[0.5]), diagonal=True)
-    assert len(only_axes(drawn(report, one)).lines) == 3
+    (legend,) = drawn(report, one).legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == [f"{short_name(report['systems'][0]['label'])}: nothing to show", "SmolLM2-135M", "y = x"]
+
+
+def test_a_reliability_diagram_is_from_0_to_1_and_marks_on_its_edge_are_whole(report: dict[str, Any]) -> None:
+    own = series(x=[0.4, 1.0], y=[0.0, 1.0], low=[0.0, 0.8], high=[0.2, 1.0])
+    axes = only_axes(drawn(report, numbers("lines", own, diagonal=True)))
+    assert axes.get_xlim() == axes.get_ylim() == (0, 1)
+    assert not axes.lines[0].get_clip_on()
+
+
+@pytest.mark.parametrize(
+    ("y", "low", "high", "last"),
+    [([0.99], [0.9], [1.0 + 1e-12], 1), ([95.0], [90.0], [100.0], 100), ([101.0], [98.0], [119.0], 150)],
+    ids=["a share", "per cent", "neither"],
+)
+def test_no_tick_is_where_no_value_can_be(
+    report: dict[str, Any], y: list[float], low: list[float], high: list[float], last: float
+) -> None:
+    for names in (["a"], ["so long a name that bars lie down", "another name, quite as long as this"]):
+        own = series(x=names, y=y * len(names), low=low * len(names), high=high * len(names))
+        axes = only_axes(drawn(report, numbers("bars", own, series(system="base", x=[names[0]], y=y))))
+        ticks = axes.get_yticks() if len(names) == 1 else axes.get_xticks()
+        assert min(ticks) == 0
+        assert max(ticks) == last if last <= 100 else 100 < max(ticks) <= last
+
+
+def test_a_bar_without_an_interval_leaves_the_others_theirs(report: dict[str, Any]) -> None:
+    own = series(x=["a", "b"], y=[0.5, 0.6], low=[0.4, None], high=[0.7, None])
+    axes = only_axes(drawn(report, numbers("bars", own)))
+    whiskers = [tuple(line.get_ydata()) for line in axes.lines if line.get_marker() == "_"]
+    assert whiskers[0] == (0.4, 0.7)
+    assert np.isnan(whiskers[1]).all()
+
+
+def test_the_bars_of_a_group_stand_around_its_name(report: dict[str, Any]) -> None:
+    own = [series(x=["a"]), series(system="base", x=["a", "b"], y=[1.0, 2.0]), series(system="bm25", x=["b"])]
+    bars = [bar for container in only_axes(drawn(report, numbers("bars", *own))).containers for bar in container]
+    middles = {"a": [], "b": []}
+    for bar in bars:
+        middle = bar.get_x() + bar.get_width() / 2
+        middles["a" if middle < 0.5 else "b"].append(middle)
+    assert np.mean(middles["a"]) == pytest.approx(0)
+    assert np.mean(middles["b"]) == pytest.approx(1)
+
+
+def test_a_label_is_as_wide_as_it_is_drawn(report: dict[str, Any]) -> None:
+    name = "share of named objects invented"
+    drawing = drawn(report, numbers("bars", series(x=[name, name.upper()], y=[1.0, 2.0])))
+    drawing.draw_without_rendering()
+    for label in only_axes(drawing).get_yticklabels():
+        assert text_width(label.get_text()) == pytest.approx(label.get_window_extent().width / drawing.dpi, rel=0.03)
 
 
 def test_bars_of_nothing_stand_on_the_axis(report: dict[str, Any]) -> None:

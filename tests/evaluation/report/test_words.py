@@ -49,6 +49,16 @@ def test_a_cell_has_three_digits(value: str | float | None, text: str) -> None:
     assert cell_text(value) == text
 
 
+def test_a_share_of_one_is_printed_as_other_shares_are() -> None:
+    assert [cell_text(value, among_fractions=True) for value in (1.0, 0.0, 0.895, 12, None)] == [
+        "1.00",
+        "0.00",
+        "0.895",
+        "12",
+        "—",
+    ]
+
+
 def test_shares_are_told_in_per_cent() -> None:
     assert percent(0.3251) == "32.5\u00a0%"
     assert percent(-0.0001) == "0.0\u00a0%"

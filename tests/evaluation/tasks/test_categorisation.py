@@ -136,6 +136,7 @@ def test_the_report_shows_every_category_and_the_subjects_mistakes(
     ]
     assert sum(sum(series.y) for series in confusion.series) == 20
     assert any("the same 40 training abstracts" in note for note in result.notes)
+    assert not any("Left out are" in note for note in result.notes)
 
 
 def test_heads_are_kept_with_their_score(
@@ -194,8 +195,9 @@ def test_one_document_of_a_category_and_none_of_another_are_enough(
     data = corpus_of(tmp_path / "corpus", train, separable(9, 1)[::3] + separable(9, 2)[1:2])
     own = measured(system(f"few {ability}", frozenset({ability})), data)
     assert own.details["labels"] == ["astro-ph.CO", "astro-ph.GA"]
-    assert own.details["num_train_without_label"] == 1
+    assert (own.details["num_train_without_label"], own.details["num_test_without_label"]) == (1, 0)
     result = categorisation.summarise({"few": own}, data, SETTINGS, "few")
+    assert any("Left out are 1 training and 0 held-out abstracts" in note for note in result.notes)
     assert result.estimates["few"]["macro_f1"].num_samples == 4
     assert result.estimates["few"]["macro_f1"].ci95 is None, "four documents are too few"
 

@@ -121,5 +121,5 @@ def test_the_limit_of_tokens_is_told(data: EvaluationData) -> None:
 
 def test_nothing_to_do_is_told_beforehand(data: EvaluationData) -> None:
     assert conviction.missing(data, SETTINGS) is None
-    for nothing in ({"num_conviction": 0}, {"temperatures": ()}):
-        assert conviction.missing(data, SETTINGS.model_copy(update=nothing)) is not None
+    nothing = SETTINGS.model_copy(update={"num_conviction": 0})
+    assert conviction.missing(data, nothing) == "evaluate.num_conviction is 0"

@@ -151,7 +151,7 @@ def test_an_encoder_that_tells_nothing_apart_finds_neighbours_by_chance(
     assert estimates["neighbour_same_category"].value == pytest.approx(chance)
     assert estimates["mean_cosine"].value == pytest.approx(1)
     assert estimates["effective_rank"].value == pytest.approx(1)
-    assert f"{chance:.0%} of cases" in result.notes[0]
+    assert f"{100 * chance:.0f} % of cases" in result.notes[0]
 
 
 @pytest.mark.parametrize("num_documents", [2, 3, MIN_SAMPLES_FOR_INTERVAL])

@@ -11,7 +11,9 @@ import pytest
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.errors import SourceError
 from astrollama.evaluation.data import EvaluationData
+from astrollama.evaluation.intervals import MIN_SAMPLES_FOR_INTERVAL
 from astrollama.evaluation.likelihoods.general_text import general_passages
+from astrollama.evaluation.presets import quick
 from astrollama.evaluation.questions.questions import builtin_questions, read_questions
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
@@ -55,7 +57,7 @@ def test_perplexity_is_that_of_the_passages(data: EvaluationData, tiny_model: Pa
     assert (own["outside_accuracy"].num_samples, own["builtin_general_accuracy"].num_samples) == (6, 12)
     assert result.primary_metric == "general_bits_per_byte"
     assert "of general.txt" in result.notes[0]
-    assert result.notes[-1] == "Questions of papers.jsonl: 6 of 7 as rest (law)."
+    assert result.notes[-1] == "Questions of papers.jsonl: 6 of 7 as rest (law, at most 6 of a subject)."
 
 
 def test_a_model_against_itself_shows_no_difference(data: EvaluationData, tiny_model: Path, tmp_path: Path) -> None:
@@ -87,6 +89,24 @@ def test_without_general_text_questions_are_left_and_the_option_is_named(tmp_pat
     )
     assert result.estimates["base"][result.primary_metric].value == 1
     assert result.notes == ["Perplexity of general text is left out: give a file of it with --general FILE."]
+
+
+def test_too_few_passages_for_an_interval_leave_the_summary_to_the_questions(
+    data: EvaluationData, tiny_model: Path, tmp_path: Path
+) -> None:
+    few = SETTINGS.model_copy(update={"num_general_tokens": 1000})
+    system = local_system("base", tiny_model, tmp_path)
+    result = forgetting.summarise({"base": forgetting.measure(system, data, few)}, data, few, "adapted")
+    assert 0 < result.estimates["base"]["general_bits_per_byte"].num_samples < MIN_SAMPLES_FOR_INTERVAL
+    assert result.primary_metric == "builtin_general_accuracy"
+    assert result.notes[0].startswith("The passages are fewer than 6")
+
+
+def test_a_quick_look_reads_passages_enough_for_an_interval(tmp_path: Path) -> None:
+    """A text without blank lines has the longest passages."""
+    general = tmp_path / "general.txt"
+    general.write_text("astronomy is old. " * 10_000, encoding="utf-8")
+    assert len(general_passages(general, quick(EvaluateSection())[0])) >= MIN_SAMPLES_FOR_INTERVAL
 
 
 def test_a_text_that_is_too_short_is_told(data: EvaluationData, tiny_model: Path, tmp_path: Path) -> None:

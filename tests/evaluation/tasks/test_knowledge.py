@@ -79,6 +79,21 @@ def test_calibration_and_accuracy_are_those_computed_by_hand(tmp_path: Path, wri
     assert list(diagram.series[0].y) == pytest.approx([21 / 36])
 
 
+def test_a_group_too_small_for_an_interval_leaves_the_others_theirs(
+    tmp_path: Path, write_jsonl: Callable[..., Path]
+) -> None:
+    data = EvaluationData(Path(), seed=0, questions=(write_jsonl(*records("astronomy", 5)),))
+    system = knowing("base", data, tmp_path, lambda question: True, margin=2.0)
+    result = knowledge.summarise(measured(data, system), data, SETTINGS, "adapted")
+    for bars in result.figures[:2]:
+        (own,) = bars.series
+        assert list(own.x) == ["astronomy, built-in", "astronomy, of files"]
+        assert (own.low[0], own.high[0]) == (1, 1)
+        assert math.isnan(own.low[1])
+        assert math.isnan(own.high[1])
+        assert bars.note.startswith("95 % intervals over questions (none for fewer than 6).")
+
+
 def test_any_of_several_right_answers_is_right(tmp_path: Path, write_jsonl: Callable[..., Path]) -> None:
     data = EvaluationData(Path(), seed=0, questions=(write_jsonl(*records("astronomy", 6, answer=["B", "D"])),))
     system = knowing("base", data, tmp_path, lambda question: True, margin=2.0)
@@ -152,6 +167,17 @@ def test_one_question_has_no_interval_and_is_no_error(tmp_path: Path, write_json
     result = knowledge.summarise(measured(data, system, settings=settings), data, settings, "adapted")
     estimate = result.estimates["base"]["astronomy_answer_accuracy"]
     assert (estimate.value, estimate.ci95, estimate.num_samples) == (1, None, 1)
+
+
+def test_too_few_questions_of_files_leave_the_summary_to_the_built_in_ones(
+    tmp_path: Path, write_jsonl: Callable[..., Path]
+) -> None:
+    data = EvaluationData(Path(), seed=0, questions=(write_jsonl(*records("astronomy", 5)),))
+    system = knowing("base", data, tmp_path, lambda question: True, margin=2.0)
+    result = knowledge.summarise(measured(data, system), data, SETTINGS, "adapted")
+    assert "astronomy_answer_accuracy" in result.infos
+    assert result.primary_metric == "builtin_answer_accuracy"
+    assert any(note.startswith("The questions of files on astronomy are fewer than 6") for note in result.notes)
 
 
 def test_a_file_with_an_answer_outside_its_choices_is_refused_before_anything_is_measured(

@@ -183,6 +183,16 @@ def test_a_damaged_file_of_citations_is_told_before_anything_is_measured(
         retrieval.missing(replace(data, citations=write_jsonl({"refs": []})), SETTINGS)
 
 
+def test_citations_are_checked_also_where_they_are_not_looked_for_and_that_is_told(
+    data: EvaluationData, system: Callable[..., System], write_jsonl: Write
+) -> None:
+    none = SETTINGS.model_copy(update={"num_citing": 0})
+    with pytest.raises(SourceError, match="line 1"):
+        retrieval.missing(replace(data, citations=write_jsonl({"refs": []})), none)
+    notes = retrieval.summarise({"bm25": measured(system("bm25"), data, none)}, data, none, "bm25").notes
+    assert "The citations of citations.jsonl are not looked for: evaluate.num_citing is 0." in notes
+
+
 def test_a_paper_is_not_among_its_own_results(data: EvaluationData) -> None:
     citation = subtasks(data, SETTINGS)[-1]
     assert citation.name == "citation"

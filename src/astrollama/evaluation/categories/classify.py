@@ -42,10 +42,12 @@ def find_head(path: Path | None) -> Path:
             interval comes after all others. None looks in `runs`.
 
     Raises:
-        UserInputError: there is none.
+        UserInputError: there is none, or no such folder.
         ModelError: one of them is damaged.
     """
     root = RUNS if path is None else path
+    if path is not None and not path.is_dir():
+        raise UserInputError(f"there is no folder {path}", f"give a head's or an evaluation's, or {_MAKE}")
     if (root / RECORD).is_file():
         return root
     found = sorted(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from astrollama.evaluation.categories.labels import one_hot
 from astrollama.evaluation.categories.metrics import category_scores, confusion_matrix
 from astrollama.evaluation.categories.outcome import FINE_TUNED, FULL, PROBED, RULES, WORDS, ZERO_SHOT
 from astrollama.evaluation.categories.scores import Scored
-from astrollama.evaluation.figures import Figure, Series, Table
+from astrollama.evaluation.figures import Figure, Series, Table, bounds
 from astrollama.evaluation.intervals import Estimate
 
 _NAMES = {
@@ -32,9 +31,8 @@ def f1_figure(estimates: Mapping[str, Mapping[str, Estimate]]) -> Figure:
         if "macro_f1" in own and f"{PROBED}_macro_f1" not in own:
             bars = {_ON_WORDS: own["macro_f1"], **bars}
         if bars:
-            ends = [bar.ci95 or [math.nan, math.nan] for bar in bars.values()]
-            lows, highs = zip(*ends, strict=True)
-            series.append(Series(key, list(bars), [bar.value for bar in bars.values()], lows, highs))
+            intervals = bounds(bar.ci95 for bar in bars.values())
+            series.append(Series(key, list(bars), [bar.value for bar in bars.values()], *intervals))
     note = "Mean of F1 over categories on held-out abstracts, with 95 % intervals over documents. Higher is better."
     return Figure("macro_f1", "Text categorisation", "bars", "", "macro-F1", series, note=note)
 

@@ -46,7 +46,7 @@ class Outcome:
 
     Attributes:
         predictions: by method; those of `ZERO_SHOT` may be of fewer texts, the first.
-        main: the one method of a baseline, the trained method of a model that its training documents speak for, or None.
+        main: the one method of a baseline, the trained method of a model that is better on training documents kept back, or None.
         details: by method, how it was trained, JSON.
         left_out: why there are no predictions, or "".
     """

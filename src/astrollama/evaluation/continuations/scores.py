@@ -107,7 +107,7 @@ def classifier_error(
 
 
 def reference_row(name: str, samples: Sequence[Mapping[str, Any]], classifier: TopicClassifier | None) -> list[Cell]:
-    """The row of the authors' own continuations, whose share off topic is the classifier's own error."""
+    """The row of the authors' own continuations, whose share off topic is the classifier's own error on these."""
     texts = [[sample["truth"]] for sample in samples]
     return [
         name,

@@ -30,7 +30,7 @@ def figures(estimates: Mapping[str, Mapping[str, Estimate]], infos: Mapping[str,
                 ("choice_accuracy", "choice_accuracy_per_byte", "choice_accuracy_summed"),
                 estimates,
                 infos,
-                f"By chance {1 / NUM_CANDIDATES:.0%}.",
+                f"By chance {100 / NUM_CANDIDATES:.0f} %.",
             ),
             _bars(
                 "faults",
@@ -84,7 +84,7 @@ def tables(
     rows = [reference_row(TRUTH, longest, classifier), *([key, *own.row] for key, own in scores.items())]
     note = (
         "Words, numbers and named objects are means over samples. The authors' own continuations show what scores good text "
-        "has; their share off topic is the classifier's own error."
+        "has; their share off topic is the classifier's own error on these few, which a note above has of more."
     )
     return [Table("texts", "The texts beside what the authors wrote", columns, rows, note)]
 

@@ -8,6 +8,7 @@ over tokens prefers short texts. Probabilities need the sums, though: they are t
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from astrollama.evaluation.continuation_cache import ContinuationCache
-from astrollama.evaluation.figures import Figure, Series
-from astrollama.evaluation.intervals import Estimate, estimate_mean
+from astrollama.evaluation.figures import Figure, Series, bounds
+from astrollama.evaluation.intervals import MIN_SAMPLES_FOR_INTERVAL, Estimate, estimate_mean
 from astrollama.evaluation.likelihoods.likelihoods import Samples
 from astrollama.evaluation.questions.question_sets import Group, QuestionSet
 from astrollama.evaluation.questions.questions import LETTERS, Form, Question
@@ -122,12 +123,11 @@ def accuracy_bars(
     series = []
     for key, own in estimates.items():
         of_groups = [own[metric] for metric in metrics.values()]
-        intervals = [ci95 for each in of_groups if (ci95 := each.ci95)]
-        lows, highs = zip(*intervals, strict=True) if len(intervals) == len(of_groups) else ((), ())
         names = [GROUP_NAMES[group] for group in metrics]
-        series.append(Series(key, names, [each.value for each in of_groups], lows, highs))
-    levels = ", ".join(f"{chance(some, group):.0%} ({GROUP_NAMES[group]})" for group in metrics)
-    note = f"95 % intervals over questions. Random choices are right in {levels}."
+        series.append(Series(key, names, [each.value for each in of_groups], *bounds(each.ci95 for each in of_groups)))
+    levels = ", ".join(f"{100 * chance(some, group):.0f} % ({GROUP_NAMES[group]})" for group in metrics)
+    few = f" (none for fewer than {MIN_SAMPLES_FOR_INTERVAL})" if any(math.isnan(low) for low in series[0].low) else ""
+    note = f"95 % intervals over questions{few}. Random choices are right in {levels}."
     return Figure(name, title, "bars", "", "share right", series, note=note)
 
 

@@ -57,8 +57,7 @@ def question_sets(data: EvaluationData, settings: EvaluateSection, groups: Itera
         for subject in sorted({question.subject for question in questions}):
             own = [question for question in questions if question.subject == subject]
             whole = _set(group_of(subject), subject, path.name, own)
-            most = settings.num_astronomy_questions if whole.group == "astronomy" else settings.num_questions
-            sets.append(_drawn(whole, most, settings.seed))
+            sets.append(_drawn(whole, _most(whole.group, settings), settings.seed))
     return [questions for questions in sets if questions.group in wanted]
 
 
@@ -81,7 +80,8 @@ def asked_of_files(sets: Sequence[QuestionSet], settings: EvaluateSection) -> li
                 asked, available = (sum(counts) for counts in zip(*map(_counts, own), strict=True))
                 names = [questions.subject for questions in own]
                 subjects = ", ".join(names) if len(names) <= _NAMED_SUBJECTS else f"{len(names)} subjects"
-                parts.append(f"{asked:,} of {available:,} as {group} ({subjects})")
+                drawn = f", at most {_most(group, settings):,} of a subject" if asked < available else ""
+                parts.append(f"{asked:,} of {available:,} as {group} ({subjects}{drawn})")
         notes.append(f"Questions of {source}: {'; '.join(parts)}.")
     few = [questions for questions in sets if len(questions.examples) < settings.num_fewshot]
     if few:
@@ -91,6 +91,11 @@ def asked_of_files(sets: Sequence[QuestionSet], settings: EvaluateSection) -> li
             f"down to {least}."
         )
     return notes
+
+
+def _most(group: Group, settings: EvaluateSection) -> int:
+    """How many questions of a subject of files are asked at most."""
+    return settings.num_astronomy_questions if group == "astronomy" else settings.num_questions
 
 
 def _counts(questions: QuestionSet) -> tuple[int, int]:

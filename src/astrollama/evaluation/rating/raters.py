@@ -98,17 +98,24 @@ def read_pairs(evaluation: Path, systems: Sequence[str] = ()) -> list[Pair]:
 
     Raises:
         RunError: there is no evaluation with two systems' continuations, or its samples are damaged.
-        UserInputError: a system has none.
+        UserInputError: of `systems` one has none, or there is only one.
     """
+    if not evaluation.is_dir():
+        raise RunError(f"there is no folder {evaluation}", "give the one that astrollama evaluate wrote, its --out")
     texts = _continuations(evaluation)
+    if len(texts) < 2:
+        found = f"continuations by {next(iter(texts))} alone" if texts else "no continuations"
+        raise RunError(
+            f"{evaluation} holds {found}, and two systems are compared",
+            "evaluate the task completion with two systems that generate",
+        )
     for name in systems:
         if name not in texts:
-            raise UserInputError(f"there are no continuations by {name!r}", f"choose from {', '.join(texts) or 'none'}")
+            raise UserInputError(f"there are no continuations by {name!r}", f"choose from {', '.join(texts)}")
     chosen = list(dict.fromkeys(systems)) or list(texts)
     if len(chosen) < 2:
-        raise RunError(
-            f"{evaluation} holds continuations by {len(chosen)} system{'s' * (len(chosen) != 1)}, and two are compared",
-            "evaluate the task completion with two systems that generate, or name two with --systems",
+        raise UserInputError(
+            f"--systems names {chosen[0]} alone, and two systems are compared", f"name two of {', '.join(texts)}"
         )
     return [
         _pair(first, second, texts[first][sample], texts[second][sample])

@@ -32,12 +32,15 @@ Numbers = Mapping[str, Any]
 _HEIGHT = 2.4  # inches
 _MAX_BARS_OF_A_COLUMN = 14
 _MAX_BARS_WITH_NUMBERS = 30
-_MAX_GROUP_NAME = 28  # characters
+_MAX_GROUP_NAME = 36  # characters
 _MAX_WHISKERS = 12
 _MAX_MARKERS = 30
+_MAX_TICKS = 6
 _MARGIN = 0.75  # inches, of the vertical axis with its name
 _MAX_THICKNESS = 0.35  # of the distance between two groups
-_NUMBER = 0.45  # inches, of a value beside a bar
+_GAP = 0.08  # inches, between the names of two groups
+_NUMBER = 0.4  # inches, of a value beside a bar
+_ROUNDING = 1e-9  # a share of 1 may be a little more
 
 
 def draw(figure: Numbers, looks: Mapping[str, Look]) -> Figure:
@@ -84,17 +87,26 @@ def _bars(numbers: Numbers, looks: list[Look]) -> Figure:
     groups = list(dict.fromkeys(str(name) for series in numbers["series"] for name in series["x"]))
     # one group that is named as the axis is no group
     names = ["" if groups == [numbers["y_label"]] else short_name(name, _MAX_GROUP_NAME) for name in groups]
-    num_bars = len(groups) * len(looks)
+    # a group's bars stand side by side in its middle, whatever other groups have
+    members = {
+        group: [place for place, own in enumerate(numbers["series"]) if group in map(str, own["x"])] for group in groups
+    }
+    most = max(map(len, members.values()))
+    num_bars = len(groups) * most
     width = COLUMN if num_bars <= _MAX_BARS_OF_A_COLUMN else PAGE
     room = (width - _MARGIN) / max(1, len(groups))
-    upright = max(map(text_width, names), default=0) < room
+    upright = max(map(text_width, names), default=0) + _GAP < room
     height = _HEIGHT if upright else 0.7 + 0.16 * num_bars + 0.08 * len(groups)
     figure, axes = new_figure(width if upright else COLUMN, height)
     with_numbers = num_bars <= (width / COLUMN * 7 if upright else _MAX_BARS_WITH_NUMBERS)
-    thickness = min(0.8 / len(looks), _MAX_THICKNESS)
+    thickness = min(0.8 / most, _MAX_THICKNESS)
     for place, (series, look) in enumerate(zip(numbers["series"], looks, strict=True)):
         columns = _columns(series)
-        positions = [groups.index(str(name)) + (place - (len(looks) - 1) / 2) * thickness for name in series["x"]]
+        positions = [
+            index + (members[group].index(place) - (len(members[group]) - 1) / 2) * thickness
+            for index, group in enumerate(groups)
+            if place in members[group]
+        ]
         options = {"color": mixed_with_white(look), "label": look.name}
         if upright:
             axes.bar(positions, columns[0], width=0.92 * thickness, **options)
@@ -112,11 +124,23 @@ def _bars(numbers: Numbers, looks: list[Look]) -> Figure:
         axes.margins(x=share / (1 - share))
     if not (axes.dataLim.height if upright else axes.dataLim.width):
         axes.set(**{"ylim" if upright else "xlim": (0, 1)})  # all are zero
-    if numbers["y_label"] == "%":  # the room beyond is for the numbers at the bars' ends
-        axis = axes.yaxis if upright else axes.xaxis
-        axis.set_ticks([tick for tick in axis.get_majorticklocs() if 0 <= tick <= 100])
+    _drop_impossible_ticks(axes.yaxis if upright else axes.xaxis, numbers)
     add_legend(figure, axes)
     return figure
+
+
+def _drop_impossible_ticks(axis: Any, numbers: Numbers) -> None:
+    """Beyond the data is room for whiskers and numbers: no tick there below 0, or above 1 or 100 if all ends below it."""
+    columns = [column for series in numbers["series"] for column in _columns(series)]
+    ends = [float(value) for column in columns for value in column if math.isfinite(value)]
+    if not ends:
+        return
+    lowest = 0.0 if min(ends) >= 0 else -math.inf
+    highest = next((bound for bound in (1.0, 100.0) if max(ends) <= bound + _ROUNDING), math.inf)
+    axis.get_major_locator().set_params(nbins=_MAX_TICKS)
+    low, high = sorted(axis.get_view_interval())
+    low, high = max(low, lowest), min(high, highest)
+    axis.set_ticks([tick for tick in axis.get_majorticklocs() if low - _ROUNDING <= tick <= high + _ROUNDING])
 
 
 def _whisker(axes: Any, position: float, low: float, high: float, upright: bool) -> None:
@@ -169,19 +193,21 @@ def _lines(numbers: Numbers, looks: list[Look]) -> Figure:
         x = np.array([names.index(own) if isinstance(own, str) else own for own in series["x"]], dtype=float)
         y, low, high = _columns(series)
         marker = look.marker if len(x) <= _MAX_MARKERS else ""
-        axes.plot(x, y, color=look.colour, linestyle=look.dash, marker=marker, label=look.name)
+        name = look.name if len(x) else f"{look.name}: nothing to show"
+        # a mark on the edge is shown whole
+        axes.plot(x, y, color=look.colour, linestyle=look.dash, marker=marker, label=name, clip_on=False)
         if len(x) <= _MAX_WHISKERS:
-            axes.vlines(x, low, high, color=look.colour, linewidth=0.8, alpha=0.7)
+            axes.vlines(x, low, high, color=look.colour, linewidth=0.8, alpha=0.7, clip_on=False)
         else:
             axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
     if names:
         axes.set_xticks(range(len(names)), [short_name(name) for name in names])
-    if numbers["diagonal"]:
-        low, high = min(axes.get_xlim()[0], axes.get_ylim()[0]), max(axes.get_xlim()[1], axes.get_ylim()[1])
-        axes.plot([low, high], [low, high], color=INK, linewidth=0.7, linestyle=":", zorder=0, label="y = x")
-        axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    if numbers["diagonal"]:  # both are probabilities
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.7, linestyle=":", zorder=0, label="y = x")
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         for axis in (axes.xaxis, axes.yaxis):
             axis.get_major_locator().set_params(nbins=5)
+    _drop_impossible_ticks(axes.yaxis, numbers)
     axes.set(xlabel=numbers["x_label"], ylabel=numbers["y_label"])
     axes.grid(color=FAINT, linewidth=0.4)
     add_legend(figure, axes)

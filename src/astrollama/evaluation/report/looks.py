@@ -23,7 +23,8 @@ OTHER_COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000
 _MARKERS = "osD^vPX*<>"
 _DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _MAX_NAME = 38  # characters
-_CHARACTER = 0.062  # inches, of a label's text on average
+_LABEL_SIZE = 7  # points
+_LEGEND_SAMPLE = 0.4  # inches, of the line or area before a name in a legend, and of the space behind the name
 _LEGEND_ROW = 0.145  # inches
 _STYLE: Any = {
     "font.family": "sans-serif",
@@ -40,11 +41,11 @@ _STYLE: Any = {
     "text.parse_math": False,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    "xtick.labelsize": _LABEL_SIZE,
+    "ytick.labelsize": _LABEL_SIZE,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
-    "legend.fontsize": 7,
+    "legend.fontsize": _LABEL_SIZE,
     "legend.frameon": False,
     "legend.handlelength": 1.6,
     "lines.linewidth": 1.2,
@@ -135,7 +136,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Any]:
 def add_legend(figure: Figure, axes: Any) -> None:
     """Names above the panel, where they cover nothing; the figure grows by what they take."""
     handles, names = axes.get_legend_handles_labels()
-    width = _CHARACTER * max(map(len, names), default=1) + 0.4
+    width = max(map(text_width, names), default=0.0) + _LEGEND_SAMPLE
     columns = max(1, min(len(names), int(figure.get_figwidth() / width)))
     if names:
         rows = -(-len(names) // columns)
@@ -144,5 +145,9 @@ def add_legend(figure: Figure, axes: Any) -> None:
 
 
 def text_width(text: str) -> float:
-    """About how wide a label is, inches."""
-    return _CHARACTER * len(text)
+    """How wide a label of an axis or a legend is, inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    points, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=_LABEL_SIZE), ismath=False)
+    return float(points) / 72

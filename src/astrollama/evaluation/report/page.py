@@ -20,6 +20,8 @@ from astrollama.evaluation.report.words import (
     verdict_words,
 )
 
+_MAX_UNBROKEN = 24  # characters
+
 
 def render_page(report: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]], training: Picture | None) -> str:
     """The whole page.
@@ -42,7 +44,7 @@ def render_page(report: Mapping[str, Any], pictures: Mapping[str, Sequence[Pictu
         "percent": percent,
         "number": number,
         "hundredths": lambda value: DASH if value is None else f"{value:.2f}",
-        "cell": cell_text,
+        "cell": lambda value, among_fractions=False: cell_text(value, among_fractions=among_fractions),
         "duration": duration,
         "toml": _toml,
         "named": lambda key: labels.get(key, key),
@@ -50,7 +52,10 @@ def render_page(report: Mapping[str, Any], pictures: Mapping[str, Sequence[Pictu
         "difference": difference_text,
         "verdict_words": verdict_words,
         "is_numeric": _numeric_columns,
+        "has_fractions": _columns_with_fractions,
+        "unbroken": lambda text: text.replace(" %", "\u00a0%"),
     }
+    environment.tests["one_word"] = _is_one_word
     rows = summary_rows(report)
     perplexity = report["perplexity"]
     return environment.get_template("report.html.j2").render(
@@ -94,9 +99,22 @@ def _with_labels(table: Mapping[str, Any], labels: Mapping[str, str]) -> dict[st
     return {**table, "rows": rows}
 
 
+def _is_one_word(value: object) -> bool:
+    """Whether a cell can be kept in one line where a browser would break it, as `astro-ph.CO` at its hyphen."""
+    return isinstance(value, str) and " " not in value and len(value) <= _MAX_UNBROKEN
+
+
 def _numeric_columns(table: Mapping[str, Any]) -> list[bool]:
     """Which columns hold numbers only, to be set flush right."""
     return [
         all(row[place] is None or not isinstance(row[place], str) for row in table["rows"])
+        for place in range(len(table["columns"]))
+    ]
+
+
+def _columns_with_fractions(table: Mapping[str, Any]) -> list[bool]:
+    """Which columns hold a number that is no whole one."""
+    return [
+        any(isinstance(row[place], float) and not row[place].is_integer() for row in table["rows"])
         for place in range(len(table["columns"]))
     ]

@@ -78,7 +78,9 @@ class ReportSeries(Part):
         description="Positions; of `bars` the groups, of a `histogram` the bins' edges, one more than `y`."
     )
     y: list[float | None] = Field(description="Heights; null where there is no finite number.")
-    low: list[float | None] = Field(description="Lower ends of the 95 % intervals of `y`, or empty.")
+    low: list[float | None] = Field(
+        description="Lower ends of the 95 % intervals of `y`, null where one has none; or empty."
+    )
     high: list[float | None] = Field(description="Upper ends, or empty.")
     label: str = Field(description="Shown instead of the system's name, or empty.")
 
@@ -92,7 +94,7 @@ class ReportFigure(Part):
     x_label: str = Field(description="Of the horizontal axis, with its unit.")
     y_label: str = Field(description="Of the vertical axis, with its unit.")
     series: list[ReportSeries] = Field(description="What is drawn; of a `matrix` its rows.")
-    diagonal: bool = Field(description="y = x is drawn.")
+    diagonal: bool = Field(description="Both axes are probabilities, from 0 to 1, and y = x is drawn.")
     note: str = Field(description="What is seen.")
 
 

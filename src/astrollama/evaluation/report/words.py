@@ -19,10 +19,10 @@ def verdict(perplexity: Mapping[str, Any]) -> tuple[str, str]:
         return "too few documents for an interval", "undecided"
     low, high = interval
     if low > 0:
-        return "lower perplexity than the base: the interval excludes zero", "better"
+        return "lower perplexity than the base (the interval excludes zero)", "better"
     if high < 0:
-        return "higher perplexity than the base: the interval excludes zero", "worse"
-    return f"{NO_DIFFERENCE}: the interval includes zero", "undecided"
+        return "higher perplexity than the base (the interval excludes zero)", "worse"
+    return f"{NO_DIFFERENCE} (the interval includes zero)", "undecided"
 
 
 def verdict_words(comparison: Mapping[str, Any]) -> str:
@@ -88,13 +88,17 @@ def number(value: float) -> str:
     return _minus(text)
 
 
-def cell_text(value: str | float | int | None) -> str:
-    """A cell of a table: text as it is, a number with three significant digits, a dash for None."""
+def cell_text(value: str | float | int | None, *, among_fractions: bool = False) -> str:
+    """A cell of a table: text as it is, a number with three significant digits, a dash for None.
+
+    Args:
+        among_fractions: a share of 1 is printed `1.00`, as those above and below it are.
+    """
     if value is None:
         return DASH
     if isinstance(value, str):
         return value
-    if float(value).is_integer():
+    if float(value).is_integer() and not (among_fractions and isinstance(value, float)):
         return number(value)
     return _minus(f"{value:z,.0f}" if abs(value) >= 1000 else f"{value:z#.3g}".removesuffix("."))
 

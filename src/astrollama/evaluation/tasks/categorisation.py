@@ -107,9 +107,14 @@ def _notes(measurements: Mapping[str, Measurement]) -> list[str]:
     labels, num_test = details["labels"], len(first.samples)
     notes = [
         f"All systems learn from the same {details['num_train']} training abstracts and are tried on the same {num_test} "
-        f"held-out ones, of {len(labels)} categories. Passed over for a primary category that is none of these: "
-        f"{details['num_train_without_label']} and {details['num_test_without_label']}."
+        f"held-out ones, of {len(labels)} categories."
     ]
+    without_label = details["num_train_without_label"], details["num_test_without_label"]
+    if any(without_label):
+        notes.append(
+            f"Left out are {without_label[0]:,} training and {without_label[1]:,} held-out abstracts whose primary category is "
+            "none of these."
+        )
     for key, name in names_of(measurements).items():
         own = measurements[key]
         methods = own.details["methods"]
@@ -142,7 +147,9 @@ def _infos() -> dict[str, MetricInfo]:
     }
     infos = {
         "macro_f1": MetricInfo(
-            "macro-F1", "higher", f"{f1}; of a model, by the trained method that its training documents speak for."
+            "macro-F1",
+            "higher",
+            f"{f1}; of a model by the trained method that is better on training documents kept back for that.",
         ),
         "accuracy": MetricInfo("accuracy", "higher", f"{right}, by the same method.", style="percent"),
     }

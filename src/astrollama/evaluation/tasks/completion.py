@@ -273,6 +273,6 @@ def _notes_on_topics(
         return []
     low, high = error.ci95 or (error.value, error.value)
     return [
-        f"The floor of the off-topic rate is the classifier's own error: it puts {error.value:.1%} ({low:.1%} to {high:.1%}) of "
-        f"{error.num_samples} true continuations into another category."
+        f"The floor of the off-topic rate is the classifier's own error: it puts {100 * error.value:.1f} % "
+        f"({100 * low:.1f} to {100 * high:.1f} %) of {error.num_samples} true continuations into another category."
     ]

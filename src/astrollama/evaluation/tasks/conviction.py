@@ -22,7 +22,7 @@ from astrollama.evaluation.continuations.openings import PROMPT_WORDS, openings
 from astrollama.evaluation.continuations.repetition import grams
 from astrollama.evaluation.continuations.texts import estimate_share, facts_of_paper, repeated_samples, seeds
 from astrollama.evaluation.data import DataFile, EvaluationData
-from astrollama.evaluation.figures import Figure, Series, Table
+from astrollama.evaluation.figures import Figure, Series, Table, bounds
 from astrollama.evaluation.intervals import Estimate, estimate_mean
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
@@ -57,9 +57,9 @@ class _Scores:
 
 
 def missing(data: EvaluationData, settings: EvaluateSection) -> str | None:
-    """It needs temperatures, and held-out documents with more sentences than the opening has."""
-    if not settings.num_conviction or not settings.temperatures:
-        return "evaluate.num_conviction is 0, or evaluate.temperatures is empty"
+    """It needs held-out documents with more sentences than the opening has."""
+    if not settings.num_conviction:
+        return "evaluate.num_conviction is 0"
     if not openings(data.test):
         return f"no held-out document has a sentence left behind its first {PROMPT_WORDS} words"
     return None
@@ -299,11 +299,11 @@ def _series(
         if point is not None:
             x = 100 * own[f"{over}_at_{_name(temperature)}"].value if over else temperature
             points.append((x, point))
-    intervals = [point.ci95 for _, point in points if point.ci95]
+    lows, highs = bounds(point.ci95 for _, point in points)
     return Series(
         key,
         [x for x, _ in points],
         [100 * point.value for _, point in points],
-        [100 * low for low, _ in intervals],
-        [100 * high for _, high in intervals],
+        [100 * low for low in lows],
+        [100 * high for high in highs],
     )

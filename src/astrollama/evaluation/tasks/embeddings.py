@@ -204,6 +204,6 @@ def _notes(documents: Sequence[Document]) -> list[str]:
     _, counts = np.unique(np.array(labels), return_counts=True)
     chance = float((counts * (counts - 1)).sum()) / (len(labels) * (len(labels) - 1))
     return [
-        f"A neighbour picked at random is of the same category in {chance:.0%} of cases.",
+        f"A neighbour picked at random is of the same category in {100 * chance:.0f} % of cases.",
         "Cosines, effective rank and the share of the first component describe a shape; none is better high or low.",
     ]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astrollama.evaluation.data import DataFile, EvaluationData
-from astrollama.evaluation.intervals import Estimate
+from astrollama.evaluation.intervals import MIN_SAMPLES_FOR_INTERVAL, Estimate
 from astrollama.evaluation.likelihoods.general_text import BYTES_A_TOKEN, Passage, general_passages
 from astrollama.evaluation.likelihoods.likelihoods import Samples, likelihood_estimates, same_tokens
 from astrollama.evaluation.questions.multiple_choice import (
@@ -25,7 +25,7 @@ from astrollama.evaluation.questions.multiple_choice import (
 )
 from astrollama.evaluation.questions.question_sets import Group, asked_of_files, question_sets
 from astrollama.evaluation.systems import System, SystemAbility
-from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
+from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all, primary_of
 from astrollama.sections import EvaluateSection
 
 NAME = "forgetting"
@@ -37,7 +37,7 @@ FILES: frozenset[DataFile] = frozenset({"questions", "general"})
 
 # the metric of each group
 GROUPS: dict[Group, str] = {"builtin_general": "builtin_general_accuracy", "rest": "outside_accuracy"}
-WITHOUT_TEXT = "builtin_general_accuracy"  # the primary metric where no general text is given
+WITHOUT_TEXT = "builtin_general_accuracy"  # the primary metric where no general text is given, or too little
 
 _TEXT_INFOS = {
     "general_bits_per_byte": MetricInfo(
@@ -89,9 +89,11 @@ def summarise(
     metrics = {group: name for group, name in GROUPS.items() if of_group(some, PRIMARY_SCORE, group)}
     estimates = {key: _estimates(texts[key], questions[key], metrics, settings) for key in measurements}
     infos = (_TEXT_INFOS if data.general else {}) | _question_infos(metrics, some)
+    of_text = [PRIMARY_METRIC] if data.general else []
+    primary = primary_of([*of_text, WITHOUT_TEXT], estimates)
     alike = {key for key in texts if subject in texts and same_tokens(texts[subject], texts[key])}
     return TaskResult(
-        primary_metric=PRIMARY_METRIC if data.general else WITHOUT_TEXT,
+        primary_metric=primary,
         infos=infos,
         estimates=estimates,
         comparisons=[
@@ -101,6 +103,12 @@ def summarise(
         ],
         figures=[accuracy_bars("outside_accuracy", "Questions outside astronomy", metrics, estimates, some)],
         notes=[
+            *(
+                f"The passages are fewer than {MIN_SAMPLES_FOR_INTERVAL}, too few for an interval: the summary has the built-in "
+                "questions."
+                for metric in of_text
+                if metric != primary
+            ),
             *_text_notes(next(iter(texts.values())), data, settings),
             *asked_of_files(question_sets(data, settings, GROUPS), settings),
         ],
@@ -137,7 +145,7 @@ def _question_infos(metrics: Mapping[Group, str], some: Samples) -> dict[str, Me
         metric: MetricInfo(
             f"{GROUP_NAMES[group]}: accuracy",
             "higher",
-            f"Share of questions at which {meaning} is right; random choices are right in {chance(some, group):.0%}.",
+            f"Share of questions at which {meaning} is right; random choices are right in {100 * chance(some, group):.0f} %.",
             "percent",
         )
         for group, metric in metrics.items()

@@ -8,9 +8,10 @@ import numpy as np
 
 from astrollama.evaluation.data import DataFile, EvaluationData
 from astrollama.evaluation.figures import Cell, Figure, Series, Table
-from astrollama.evaluation.intervals import Estimate
+from astrollama.evaluation.intervals import MIN_SAMPLES_FOR_INTERVAL, Estimate
 from astrollama.evaluation.likelihoods.likelihoods import Samples
 from astrollama.evaluation.likelihoods.reliability import (
+    MIN_CLUSTERS_A_POINT,
     BinSums,
     bin_sums,
     calibration_error,
@@ -33,7 +34,7 @@ from astrollama.evaluation.questions.question_sets import Group, QuestionSet, as
 from astrollama.evaluation.questions.questions import Form
 from astrollama.evaluation.resamples import fewer_resamples
 from astrollama.evaluation.systems import System, SystemAbility
-from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all, names_of
+from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all, names_of, primary_of
 from astrollama.sections import EvaluateSection
 
 NAME = "knowledge"
@@ -77,7 +78,7 @@ def summarise(
 ) -> TaskResult:
     """Accuracy by group and form, calibration by form, and each subject's accuracy.
 
-    The primary metric is that of the files' questions on astronomy, or of the built-in ones where there are none.
+    The primary metric is that of the files' questions on astronomy, or of the built-in ones where those are too few.
     """
     samples = {key: measurement.samples for key, measurement in measurements.items()}
     sets = question_sets(data, settings, GROUPS)
@@ -87,8 +88,10 @@ def summarise(
     estimates = {key: _estimates(records, groups, sums[key], settings) for key, records in samples.items()}
     infos = _infos(groups)
     some = next(iter(samples.values()))
+    of_files = [_PRIMARY_OF_FILES] if _PRIMARY_OF_FILES in infos else []
+    primary = primary_of([*of_files, PRIMARY_METRIC], estimates)
     return TaskResult(
-        primary_metric=_PRIMARY_OF_FILES if _PRIMARY_OF_FILES in infos else PRIMARY_METRIC,
+        primary_metric=primary,
         infos=infos,
         estimates=estimates,
         comparisons=compare_all(infos, estimates, subject),
@@ -100,7 +103,15 @@ def summarise(
             *(_diagram(form, {key: own[form] for key, own in sums.items()}, settings) for form in FORMS),
         ],
         tables=[_groups_table(groups, estimates, some), _subjects_table(sets, samples)],
-        notes=_notes(sets, samples, names_of(measurements), settings),
+        notes=[
+            *(
+                f"The questions of files on astronomy are fewer than {MIN_SAMPLES_FOR_INTERVAL}, too few for an interval: the "
+                "summary has the built-in ones."
+                for metric in of_files
+                if metric != primary
+            ),
+            *_notes(sets, samples, names_of(measurements), settings),
+        ],
     )
 
 
@@ -162,7 +173,10 @@ def _diagram(form: Form, sums: Mapping[str, Sequence[BinSums]], settings: Evalua
             Series(key, xs, ys, [point["ci95"][0] for point in points], [point["ci95"][1] for point in points])
         )
     num_questions = len(next(iter(sums.values())))
-    note = f"{num_questions:,} questions of all groups; 95 % intervals over questions. Below the diagonal a system is too sure."
+    note = (
+        f"{num_questions:,} questions of all groups; 95 % intervals over questions. Below the diagonal a system is too sure. "
+        f"A point is of {MIN_CLUSTERS_A_POINT} questions at least."
+    )
     title = f"Reliability of the {_FORM_NAMES[form]}"
     return Figure(
         f"reliability_{form}", title, "lines", "probability of what was chosen", "share right", curves, True, note
@@ -215,7 +229,7 @@ def _notes(
         letter, share = favourite_letter(records)
         if share >= _FAVOURITE:
             notes.append(
-                f"Asked for a letter, {names[key]} chose {letter} in {share:.0%} of all questions: its accuracy by choice tells "
+                f"Asked for a letter, {names[key]} chose {letter} in {100 * share:.0f} % of all questions: its accuracy by choice tells "
                 "of its habit, not of its knowledge."
             )
     return notes

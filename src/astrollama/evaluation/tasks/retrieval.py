@@ -19,6 +19,7 @@ from astrollama.evaluation.retrieval.subtasks import SUBTASKS, Subtask, subtasks
 from astrollama.evaluation.systems import System, SystemAbility
 from astrollama.evaluation.task import Measurement, MetricInfo, TaskResult, compare_all
 from astrollama.sections import EvaluateSection
+from astrollama.sources.citations import read_citations
 
 NAME = "retrieval"
 TITLE = "Retrieval"
@@ -47,7 +48,9 @@ _ABOUT = {
 
 
 def missing(data: EvaluationData, settings: EvaluateSection) -> str | None:
-    """There must be something to look for."""
+    """There must be something to look for. The file of citations is read, to find what is wrong in it."""
+    if data.citations is not None and not settings.num_citing:
+        read_citations(data.citations)
     return (
         None if subtasks(data, settings) else "there is nothing to look for: too few held-out documents, or no queries"
     )
@@ -232,7 +235,9 @@ def _notes(details: Mapping[str, Any], data: EvaluationData, settings: EvaluateS
             f"Citing papers were drawn from {own['num_citing']:,} that have a reference in the corpus; {own['num_absent']:,} "
             "references of those drawn are not in it, and are not looked for."
         )
-    elif data.citations is not None and settings.num_citing:
+    elif data.citations is not None and not settings.num_citing:
+        notes.append(f"The citations of {data.citations.name} are not looked for: evaluate.num_citing is 0.")
+    elif data.citations is not None:
         notes.append(
             f"Too few papers of {data.citations.name} are in the corpus with their references to look for these."
         )
