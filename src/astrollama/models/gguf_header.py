@@ -24,12 +24,14 @@ class GGUFHeader:
     """The settings of a LLaMA's GGUF file.
 
     Attributes:
+        num_tokens: of the vocabulary.
         tokenizer: `llama` (SentencePiece) or `gpt2` (byte-level BPE), in llama.cpp's words.
         pre_tokenizer: how text is cut, in llama.cpp's words.
         space_prefix: whether a text gets a space at its beginning.
         rope_parameters: of transformers' configuration, where there is rotary scaling, else None.
     """
 
+    num_tokens: int
     tokenizer: str
     pre_tokenizer: str
     space_prefix: bool
@@ -75,13 +77,18 @@ def read_header(gguf: Path) -> GGUFHeader:
         rope = None
     tokenizer = str(value("tokenizer.ggml.model", ""))
     prefix = bool(value("tokenizer.ggml.add_space_prefix", tokenizer == "llama"))
-    return GGUFHeader(tokenizer, str(value("tokenizer.ggml.pre", "")), prefix, rope)
+    num_tokens = len(value("tokenizer.ggml.tokens", []))
+    return GGUFHeader(num_tokens, tokenizer, str(value("tokenizer.ggml.pre", "")), prefix, rope)
 
 
 def repair_tokenizer(tokenizer: Any, header: GGUFHeader) -> None:
-    """Let the tokenizer that transformers made of a file cut and merge as llama.cpp does."""
-    from tokenizers import normalizers, pre_tokenizers
+    """Let the tokenizer that transformers made of a file cut and merge as llama.cpp does, and have the file's tokens alone."""
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    own = [token for token in rules["added_tokens"] if token["id"] < header.num_tokens]
+    if len(own) < len(rules["added_tokens"]):  # GPT-2's <|endoftext|>, which other models do not have
+        tokenizer._tokenizer = Tokenizer.from_str(json.dumps({**rules, "added_tokens": own}))
     backend = tokenizer.backend_tokenizer
     if header.pre_tokenizer in _SINGLE_DIGITS:
         digits = pre_tokenizers.Digits(individual_digits=True)

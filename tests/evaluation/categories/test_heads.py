@@ -227,7 +227,10 @@ def test_the_best_head_of_an_evaluation_is_found(
     )
     assert find_head(runs / "one") == worse == find_head(worse)
     assert find_head(runs) == better
-    with pytest.raises(UserInputError, match="holds no trained head: give another folder, or make one: astrollama ev"):
+    with pytest.raises(
+        UserInputError,
+        match=r"there is no folder .*nothing: give a head's or an evaluation's, or make one: astrollama ev",
+    ):
         find_head(tmp_path / "nothing")
     monkeypatch.chdir(tmp_path)
     assert find_head(None).resolve() == better
