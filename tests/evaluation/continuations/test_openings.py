@@ -1,24 +1,5 @@
-import pytest
-
-from astrollama.corpus.sentences import sentences
 from astrollama.evaluation.continuations.openings import openings, split_opening
 from astrollama.records import Document
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("One star. Two stars.", ["One star.", "Two stars."]),
-        ("As Smith et al. Showed, e.g. NGC 1 is old. It is.", ["As Smith et al. Showed, e.g. NGC 1 is old.", "It is."]),
-        ("See Fig. 3 for it. Done.", ["See Fig. 3 for it.", "Done."]),
-        ("The mass is $M = 3. X$ in all. It grows.", ["The mass is $M = 3. X$ in all.", "It grows."]),
-        ("A value of 3.5 holds. $z$ is small.", ["A value of 3.5 holds.", "$z$ is small."]),
-        ("Is it? Yes! (So we think.)", ["Is it?", "Yes!", "(So we think.)"]),
-        ("No end", ["No end"]),
-    ],
-)
-def test_sentences(text: str, expected: list[str]) -> None:
-    assert sentences(text) == expected
 
 
 def test_the_opening_has_whole_sentences_and_leaves_the_rest() -> None:

@@ -1,5 +1,4 @@
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from astrollama.backends.base import Ability
 from astrollama.backends.hf import HFLanguageModel
-from astrollama.corpus.sentences import halves
 from astrollama.corpus.store import read_documents
 from astrollama.errors import SourceError
 from astrollama.evaluation.data import EvaluationData
@@ -228,25 +226,6 @@ def test_without_queries_the_task_is_left_out_with_the_reason(data: EvaluationDa
     nothing = SETTINGS.model_copy(update={"num_title_queries": 0, "num_half_queries": 0, "num_citing": 0})
     assert retrieval.missing(data, SETTINGS) is None
     assert "nothing to look for" in (retrieval.missing(data, nothing) or "")
-
-
-def test_halves_are_divided_between_sentences_where_one_ends_near_the_middle(sample_texts: list[str]) -> None:
-    assert halves("One is here. Two is there. Three is far. Four is near.") == (
-        "One is here. Two is there.",
-        "Three is far. Four is near.",
-    )
-    assert halves("Short. A long sentence that has no end near the middle of the text at all") == (
-        "Short. A long sentence that has no end",
-        "near the middle of the text at all",
-    )
-    assert halves("two words") == ("two", "words")
-    assert halves("word") is None
-    assert halves("") is None
-    for text in sample_texts:
-        parts = halves(text)
-        assert parts is not None
-        assert re.sub(r"\s+", "", "".join(parts)) == re.sub(r"\s+", "", text), "nothing is lost"
-        assert min(map(len, parts)) > len(text) / 4
 
 
 def test_further_candidates_are_papers_that_are_not_held_out(data: EvaluationData) -> None:
