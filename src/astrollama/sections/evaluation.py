@@ -98,6 +98,9 @@ class EvaluateSection(Section):
     num_astronomy_questions: int = Field(
         1_000, ge=1, description="Questions of the subject astronomy in files, at most. MMLU has 152."
     )
+    num_subjects: int = Field(
+        1_000, ge=1, description="Subjects of a file besides astronomy, at most, drawn at random. MMLU has 56."
+    )
     num_questions: int = Field(5, ge=1, description="Questions of any other subject in files, at most.")
     num_fewshot: int = Field(
         0,

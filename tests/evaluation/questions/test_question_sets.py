@@ -77,6 +77,24 @@ def test_a_reader_is_told_what_is_asked(data: EvaluationData) -> None:
     assert asked_of_files(question_sets(data, settings, ["builtin_general"]), settings) == []
 
 
+def test_of_many_subjects_some_are_drawn_and_the_reader_is_told(write_jsonl: Callable[..., Path]) -> None:
+    subjects = ["astronomy", "anatomy", "law", "logic", "optics", "virology"]
+    path = write_jsonl(*(record for subject in subjects for record in records(subject, 2)), name="own.jsonl")
+    data = EvaluationData(Path(), seed=0, questions=(path,))
+
+    def drawn(seed: int) -> list[str]:
+        settings = EvaluateSection(num_subjects=2, seed=seed)
+        return [own.subject for own in question_sets(data, settings, ["astronomy", "rest"])]
+
+    assert len(drawn(0)) == 3
+    assert "astronomy" in drawn(0)
+    assert len({tuple(drawn(seed)) for seed in range(8)}) > 1
+    settings = EvaluateSection(num_subjects=2)
+    assert asked_of_files(question_sets(data, settings, GROUPS), settings) == [
+        "Questions of own.jsonl: 2 of 2 as astronomy (astronomy); 4 of 4 as rest (2 of 5 subjects)."
+    ]
+
+
 def test_the_same_question_in_two_files_is_refused(data: EvaluationData, write_jsonl: Callable[..., Path]) -> None:
     other = write_jsonl(*records("optics", 1), name="other.jsonl")
     twice = EvaluationData(Path(), seed=0, questions=(*data.questions, other))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ class QuestionSet:
         source: the file's name; "" for the built-in questions.
         examples: the `dev` part, whose first questions are shown before others if examples are wanted.
         num_available: how many could be asked.
+        num_subjects: of its group in the file, those that are left out among them.
     """
 
     group: Group
@@ -40,6 +42,7 @@ class QuestionSet:
     asked: tuple[Question, ...]
     examples: tuple[Question, ...]
     num_available: int
+    num_subjects: int = 1
 
 
 def question_sets(data: EvaluationData, settings: EvaluateSection, groups: Iterable[Group]) -> list[QuestionSet]:
@@ -54,9 +57,11 @@ def question_sets(data: EvaluationData, settings: EvaluateSection, groups: Itera
         for group, subject in _BUILTIN.items()
     ]
     for path, questions in _files(data.questions):
-        for subject in sorted({question.subject for question in questions}):
+        subjects = sorted({question.subject for question in questions})
+        counts = Counter(map(group_of, subjects))
+        for subject in _chosen(subjects, settings):
             own = [question for question in questions if question.subject == subject]
-            whole = _set(group_of(subject), subject, path.name, own)
+            whole = _set(group_of(subject), subject, path.name, own, counts[group_of(subject)])
             sets.append(_drawn(whole, _most(whole.group, settings), settings.seed))
     return [questions for questions in sets if questions.group in wanted]
 
@@ -79,7 +84,10 @@ def asked_of_files(sets: Sequence[QuestionSet], settings: EvaluateSection) -> li
             if own:
                 asked, available = (sum(counts) for counts in zip(*map(_counts, own), strict=True))
                 names = [questions.subject for questions in own]
-                subjects = ", ".join(names) if len(names) <= _NAMED_SUBJECTS else f"{len(names)} subjects"
+                of_all = f" of {own[0].num_subjects}" if len(names) < own[0].num_subjects else ""
+                subjects = ", ".join(names)
+                if of_all or len(names) > _NAMED_SUBJECTS:
+                    subjects = f"{len(names)}{of_all} subjects"
                 drawn = f", at most {_most(group, settings):,} of a subject" if asked < available else ""
                 parts.append(f"{asked:,} of {available:,} as {group} ({subjects}{drawn})")
         notes.append(f"Questions of {source}: {'; '.join(parts)}.")
@@ -91,6 +99,14 @@ def asked_of_files(sets: Sequence[QuestionSet], settings: EvaluateSection) -> li
             f"down to {least}."
         )
     return notes
+
+
+def _chosen(subjects: Sequence[str], settings: EvaluateSection) -> list[str]:
+    """Astronomy, and up to so many of the others, drawn at random, in their order."""
+    others = [subject for subject in subjects if group_of(subject) != "astronomy"]
+    order = np.random.default_rng([settings.seed, len(others)]).permutation(len(others))
+    taken = {others[index] for index in order[: settings.num_subjects].tolist()}
+    return [subject for subject in subjects if subject in taken or group_of(subject) == "astronomy"]
 
 
 def _most(group: Group, settings: EvaluateSection) -> int:
@@ -116,10 +132,10 @@ def _files(paths: Sequence[Path]) -> list[tuple[Path, list[Question]]]:
     return files
 
 
-def _set(group: Group, subject: str, source: str, questions: Sequence[Question]) -> QuestionSet:
+def _set(group: Group, subject: str, source: str, questions: Sequence[Question], num_subjects: int = 1) -> QuestionSet:
     asked = tuple(question for question in questions if question.split != EXAMPLES_SPLIT)
     examples = tuple(question for question in questions if question.split == EXAMPLES_SPLIT)
-    return QuestionSet(group, subject, source, asked, examples, len(asked))
+    return QuestionSet(group, subject, source, asked, examples, len(asked), num_subjects)
 
 
 def _drawn(questions: QuestionSet, num_questions: int, seed: int) -> QuestionSet:
