@@ -62,7 +62,12 @@ def require_finite(hidden_ND: Tensor) -> None:
 
 
 def even_batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Numbers of rows of these lengths, longest first, in groups of up to `TOKENS_A_BATCH` tokens; a longer row is alone.
+    """Numbers of rows of these lengths, as `batches_of`, in groups of up to `TOKENS_A_BATCH` tokens."""
+    return batches_of(lengths, TOKENS_A_BATCH)
+
+
+def batches_of(lengths: Sequence[int], most_tokens: int) -> list[list[int]]:
+    """Numbers of rows of these lengths, longest first, in groups of up to `most_tokens` tokens; a longer row is alone.
 
     Rows of one length stay in their order.
     """
@@ -71,7 +76,7 @@ def even_batches(lengths: Sequence[int]) -> list[list[int]]:
     for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
         if lengths[number] > room:
             batches.append([])
-            room = TOKENS_A_BATCH
+            room = most_tokens
         batches[-1].append(number)
         room -= lengths[number]
     return batches

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
+from astrollama.errors import UserInputError
 from astrollama.records import Document, Dropped, Paper
 
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
@@ -18,6 +19,19 @@ _WORD = re.compile(r"\w+")
 # left behind by who copied the text: a name or a day, in a paragraph of its own at the end
 _SIGNATURE = re.compile(r"(?:\n\n(?:by [^\n]{1,80}|\d{4}-\d{2}-\d{2}))+\Z")
 _MAX_PASSES = 8
+
+
+def repair_texts(texts: Sequence[str]) -> list[str]:
+    """Texts that a user gives, repaired as those of a corpus are; what is no Unicode in them becomes a question mark.
+
+    Raises:
+        UserInputError: a text is empty.
+    """
+    repaired = [repair(text.encode("utf-8", "replace").decode("utf-8")) for text in texts]
+    for number, text in enumerate(repaired, start=1):
+        if not text.strip():
+            raise UserInputError(f"text {number} of {len(texts)} is empty", "give at least one word")
+    return repaired
 
 
 def document_of_paper(paper: Paper) -> Document:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.console import progress
-from astrollama.corpus.clean import repair
+from astrollama.corpus.clean import repair_texts
 from astrollama.errors import SourceError, UserInputError
 from astrollama.files import atomic_path
 from astrollama.records import Paper
@@ -42,11 +42,7 @@ def embed_texts(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
     """
     import numpy as np
 
-    cleaned = [repair(text.encode("utf-8", "replace").decode("utf-8")) for text in texts]
-    for number, text in enumerate(cleaned, start=1):
-        if not text.strip():
-            raise UserInputError(f"text {number} of {len(texts)} is empty", "give at least one word")
-    vectors_ND = encoder.embed(cleaned)
+    vectors_ND = encoder.embed(repair_texts(texts))
     vectors_ND /= np.maximum(np.linalg.norm(vectors_ND, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return vectors_ND
 

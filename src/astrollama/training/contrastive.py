@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from astrollama.backends.hf_rows import batches_of
 from astrollama.models.attention import Documents, attend_within_documents
 from astrollama.models.forward import hidden_states
 from astrollama.models.norm import use_lean_norms
@@ -28,6 +29,7 @@ from astrollama.models.pooling import pooled
 from astrollama.recipe import Recipe
 from astrollama.tokens.mixture import Mixture, Row
 from astrollama.tokens.pairs import PairTexts
+from astrollama.training.step import seed_of
 
 # What goes through the model at a time. More is no faster on a CPU, and takes more memory.
 TOKENS_A_PART = 4096
@@ -93,7 +95,7 @@ class Contrastive:
         (nll / len(rows)).backward()  # type: ignore[no-untyped-call]
         assert vectors_BD.grad is not None
         for number, part in enumerate(parts):
-            torch.manual_seed(_seed(self._recipe.train.seed, step, number))  # dropout as it was without gradients
+            torch.manual_seed(seed_of(self._recipe.train.seed, step, number))  # dropout as it was without gradients
             again_BD = self.module([self._pairs.tokens[text] for text, _ in part])
             gradient_BD = vectors_BD.grad[[place for _, place in part]]
             (again_BD * gradient_BD).sum().backward()
@@ -121,7 +123,7 @@ class Contrastive:
         """The vectors of the pairs' texts, first and second in turn, of shape (2P, D)."""
         vectors: dict[int, Tensor] = {}
         for number, part in enumerate(parts):
-            torch.manual_seed(_seed(self._recipe.train.seed, step, number))
+            torch.manual_seed(seed_of(self._recipe.train.seed, step, number))
             own_BD = self.module([pairs.tokens[text] for text, _ in part])
             vectors |= {place: vector_D for (_, place), vector_D in zip(part, own_BD, strict=True)}
         return torch.stack([vectors[place] for place in range(2 * len(rows))])
@@ -129,16 +131,8 @@ class Contrastive:
     def _parts(self, pairs: PairTexts, rows: Sequence[Row]) -> list[list[tuple[int, int]]]:
         """Texts and their places in the step, longest first, in parts of up to `TOKENS_A_PART` tokens."""
         texts = [piece.document for row in rows for piece in row.pieces]
-        parts: list[list[tuple[int, int]]] = []
-        room = 0
-        for place in sorted(range(len(texts)), key=lambda place: -len(pairs.tokens[texts[place]])):
-            length = len(pairs.tokens[texts[place]])
-            if length > room:
-                parts.append([])
-                room = TOKENS_A_PART
-            parts[-1].append((texts[place], place))
-            room -= length
-        return parts
+        batches = batches_of([len(pairs.tokens[text]) for text in texts], TOKENS_A_PART)
+        return [[(texts[place], place) for place in batch] for batch in batches]
 
     def _papers(self, pairs: PairTexts, rows: Sequence[Row]) -> list[int]:
         return [pairs.papers[piece.document] for row in rows for piece in row.pieces]
@@ -162,7 +156,3 @@ def summed_loss(vectors_BD: Tensor, papers: Sequence[int], temperature: float) -
     targets_P = torch.arange(len(first_PD), device=vectors_BD.device)
     forth = cross_entropy(logits_PP, targets_P, reduction="sum")
     return (forth + cross_entropy(logits_PP.T, targets_P, reduction="sum")) / 2
-
-
-def _seed(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -75,7 +75,7 @@ def accumulate_gradients(
     num_tokens = sum(mixture.lengths(rows))
     total = torch.zeros((), dtype=torch.float64, device=ranks.device)
     for index, part, weight in micro_batches(rows, recipe, ranks):
-        torch.manual_seed(_seed(recipe.train.seed, step, index))
+        torch.manual_seed(seed_of(recipe.train.seed, step, index))
         nll = module.nll(mixture.batch(part), ranks.device)
         # sharding averages gradients over the ranks
         (nll * (weight * ranks.size / num_tokens)).backward()  # type: ignore[no-untyped-call]
@@ -104,5 +104,6 @@ def clip_gradients(parameters: Sequence[Tensor], max_norm: float) -> float:
     return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
 
 
-def _seed(*parts: int) -> int:
+def seed_of(*parts: int) -> int:
+    """One seed from several numbers, such as a run's own, a step and a part of it."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from astrollama.console import progress
-from astrollama.corpus.clean import repair
+from astrollama.corpus.clean import repair_texts
 from astrollama.errors import ModelError, UserInputError
 from astrollama.evaluation.categories.heads import FOLDER, RECORD, Head, read_record
 from astrollama.evaluation.categories.labels import plain_name
@@ -79,11 +79,7 @@ def classify(head: Head, texts: Sequence[str], model: str | None, top: int) -> l
         NetworkError: the model has to be fetched and cannot.
         UserInputError: a text is empty.
     """
-    cleaned = [repair(text.encode("utf-8", "replace").decode("utf-8")) for text in texts]
-    for number, text in enumerate(cleaned, start=1):
-        if not text.strip():
-            raise UserInputError(f"text {number} of {len(texts)} is empty", "give at least one word")
-    probabilities_NC = softmax(_logits(head, cleaned, model))
+    probabilities_NC = softmax(_logits(head, repair_texts(texts), model))
     order_NC = np.argsort(-probabilities_NC, axis=-1, kind="stable")[:, :top]
     return [
         [Suggestion(head.labels[i], plain_name(head.labels[i]), float(probabilities_C[i])) for i in order_C]
