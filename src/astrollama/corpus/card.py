@@ -160,25 +160,32 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _environment() -> Environment:
-    """Templates whose every value is escaped for Markdown, except what a filter here has made."""
+def markdown_environment(package: str) -> Environment:
+    """The Markdown templates of a package: every value is escaped, except what a filter has made."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("astrollama.corpus"),
+        loader=PackageLoader(package),
         finalize=lambda value: value if isinstance(value, Markup) else escape(str(value)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["number"] = lambda value: f"{value:,.0f}"
+    return environment
+
+
+def _environment() -> Environment:
+    from markupsafe import Markup
+
+    environment = markdown_environment("astrollama.corpus")
     environment.filters |= {
         "code": lambda value: Markup(_code(str(value))),
         "fenced": lambda value: Markup(_fenced(str(value))),
         "paragraphs": lambda value: Markup("\n\n".join(map(escape, re.split(r"\n\s*\n", str(value).strip())))),
         "explained": lambda value: Markup(value),
-        "number": lambda value: f"{value:,.0f}",
     }
     return environment
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from astrollama.corpus.card import escape
+from astrollama.corpus.card import escape, markdown_environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,22 +58,12 @@ def _without_place(text: str) -> str:
 
 
 def _environment() -> Environment:
-    """Templates whose every value is escaped for Markdown, except what a filter here has made."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("astrollama.release"),
-        finalize=lambda value: value if isinstance(value, Markup) else escape(str(value)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = markdown_environment("astrollama.release")
     environment.filters |= {
         "fenced": lambda value, language: Markup(fenced(str(value), language)),
         "made": lambda value: Markup(value),
-        "number": lambda value: f"{value:,.0f}",
     }
     environment.globals["table"] = lambda columns, rows, left: Markup(table(columns, rows, left))
     return environment
