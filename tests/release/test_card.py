@@ -25,6 +25,8 @@ from astrollama.release.card_check import check_card
 from astrollama.release.card_metrics import eval_results
 from astrollama.release.card_words import failures, forgotten, notes
 from astrollama.release.exported import read_export, training_of
+from astrollama.release.results import with_training
+from astrollama.release.results_page import made_rows
 from tests.release.trained import FEW, trained
 
 HEADER = "---\nlicense: mit\nlibrary_name: transformers\ntags:\n- llama\n---\n\n# A model\n"
@@ -120,13 +122,23 @@ def test_the_text_tells_data_recipe_hardware_energy_licence_and_files(
 def test_an_encoders_card_says_what_it_is(
     made: Path, request_: CardRequest, report: dict[str, Any], tmp_path: Path
 ) -> None:
-    report["recipe"]["train"]["objective"] = "contrastive"
+    report["recipe"] = None  # its run is gone
     (tmp_path / "report.json").write_text(json.dumps(report))
-    text = card_text(read_export(made / "exported"), replace(request_, evaluation=tmp_path / "report.json"))
+    exported = read_export(made / "exported")
+    vectors = {"texts": 64, "least_cosine": 0.999991, "tolerance": 0.99995}
+    figures = {"engine": "transformers", "tokens": {"texts": 240, "equal": 240}, "vectors": vectors}
+    encoder = replace(
+        exported,
+        files={**exported.files, "encoder.json": {"bytes": 1, "sha256": "0"}},
+        checks={"adapter": {"transformers": figures}},
+    )
+    text = card_text(encoder, replace(request_, evaluation=tmp_path / "report.json"))
     card = ModelCard(text)
     assert card.data.pipeline_tag == "feature-extraction"
     assert "sentence-similarity" in card.data.tags
     assert "Not for writing text" in text
+    assert "cosines of 64 vectors 0.999991 at least" in text
+    assert "greedy completions" not in text
 
 
 def test_a_corpus_of_arxiv_is_told_with_what_arxiv_gives(
@@ -239,8 +251,34 @@ def test_a_merged_models_training_is_found_through_the_merge(made: Path, tmp_pat
     assert run(["model", "merge", str(made / "run"), "--out", str(tmp_path / "merged"), "--alpha", "0.5"]) == 0
     manifest = training_of(str(tmp_path / "merged"))
     assert manifest is not None
-    assert manifest == json.loads((made / "run" / "manifest.json").read_text())
+    assert manifest == {**json.loads((made / "run" / "manifest.json").read_text()), "alpha": 0.5}
     assert training_of(str(tmp_path)) is None
+    drawn_back = with_training(report_of(made / "evaluation") | {"train": None}, manifest)
+    assert ("weights", "drawn back to the base: base + 0.5 x (trained - base)") in made_rows(
+        drawn_back | {"report_sha256": ""}
+    )
+
+
+def test_a_base_that_is_an_adapter_leads_to_the_whole_model() -> None:
+    facts = base_facts("astrosmol-135m", None, None)
+    assert facts.title == "SmolLM2-135M-Instruct, by way of astrosmol-135m"
+    assert facts.licence == "apache-2.0"
+    assert facts.hub_id == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert "Allal et al. 2025" in facts.attribution
+
+
+def test_an_adapter_on_rounded_weights_is_not_offered_to_peft_alone(
+    made: Path, request_: CardRequest, tmp_path: Path
+) -> None:
+    words = ["export", made / "run", "--format", "adapter", "--rank", "2", "--out", tmp_path / "rounded"]
+    assert run([str(word) for word in words]) == 0
+    exported = read_export(tmp_path / "rounded")
+    assert "With PEFT alone" in card_text(exported, request_)
+    record = json.loads((tmp_path / "rounded" / "base.json").read_text())
+    (tmp_path / "rounded" / "base.json").write_text(json.dumps(record | {"quantization": "nf4"}))
+    text = card_text(exported, request_)
+    assert "With PEFT alone" not in text
+    assert "in 4 bits (nf4)" in text
 
 
 def test_the_evaluation_may_be_of_the_exported_weights(

@@ -4,6 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,10 +15,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from astrollama.cli.main import run
 from astrollama.errors import AstroLlamaError, ModelError, RunError, UserInputError
+from astrollama.evaluation.subject import describe_subject
 from astrollama.models.folder import weights_digest
 from astrollama.models.load import load_model
+from astrollama.release import encoder as exporting_encoder
 from astrollama.release import export as exporting
 from astrollama.release import parity_probe
+from astrollama.release.adapter import copy_adapter
 from astrollama.release.export import ExportSettings, export
 from astrollama.release.exported import read_export
 from tests.models.test_merge import make_run, make_trained
@@ -268,13 +273,51 @@ def test_a_fully_trained_model_has_no_adapter_and_the_error_tells_what_to_do(tin
         export(str(adapter), tmp_path / "out", ExportSettings("adapter", rank=4))
 
 
-def test_an_encoder_becomes_no_language_model(tiny_model: Path, tmp_path: Path) -> None:
-    adapter = make_trained(tiny_model, tmp_path / "adapter", "lora")
-    (adapter / "encoder.json").write_text('{"pooling": "mean", "attention": "causal", "num_layers": 2}')
+@pytest.fixture
+def encoder(tiny_model: Path, tmp_path: Path) -> Path:
+    """An adapter that is taken for an encoder which sees both ways."""
+    folder = make_trained(tiny_model, tmp_path / "encoder", "lora")
+    (folder / "encoder.json").write_text('{"pooling": "mean", "attention": "bidirectional", "num_layers": 2}')
+    return folder
+
+
+def test_an_encoder_becomes_no_language_model_and_its_vectors_are_compared(encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is an encoder"):
-        export(str(adapter), tmp_path / "out", HF)
-    export(str(adapter), tmp_path / "out", ExportSettings("adapter"))
-    assert load_model(str(tmp_path / "out")).encoder == load_model(str(adapter)).encoder
+        export(str(encoder), tmp_path / "out", HF)
+    manifest = export(str(encoder), tmp_path / "out", ExportSettings("adapter", dtype="float16"))
+    assert load_model(str(tmp_path / "out")).encoder == load_model(str(encoder)).encoder
+    figures = manifest["parity"]["checks"]["adapter"]["transformers"]
+    assert figures["tokens"] == {"texts": 240, "equal": 240}
+    assert figures["vectors"]["texts"] == 64
+    assert figures["vectors"]["tolerance"] < figures["vectors"]["least_cosine"] < 1 + 1e-9
+    assert "perplexity" not in figures
+
+
+def test_an_encoder_with_another_record_is_found_and_deleted(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_its_attention(source: Path, folder: Path, dtype: str) -> None:
+        copy_adapter(source, folder, dtype)
+        (folder / "encoder.json").write_text('{"pooling": "last", "attention": "causal", "num_layers": 2}')
+
+    monkeypatch.setattr(exporting_encoder, "copy_adapter", without_its_attention)
+    with pytest.raises(AstroLlamaError, match=r"a vector has the cosine .* the export was deleted"):
+        export(str(encoder), tmp_path / "out", ExportSettings("adapter"))
+    assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
+def test_an_export_knows_what_was_trained_on(tiny_model: Path, tmp_path: Path) -> None:
+    trained = make_run(tiny_model, tmp_path / "run", "full")
+    pq.write_table(pa.table({"id": ["2301.00001"], "content_hash": ["a"]}), trained / "documents.parquet")
+    export(str(trained), tmp_path / "out", HF)
+    assert describe_subject(str(tmp_path / "out")).trained_papers() == {"2301.00001"}
+
+
+def test_another_base_is_another_export(tiny_model: Path, other_tiny_model: Path, tmp_path: Path) -> None:
+    settings = ExportSettings("adapter", rank=2)
+    export(str(tiny_model), tmp_path / "out", settings, base=str(other_tiny_model))
+    with pytest.raises(RunError, match="holds"):
+        export(str(tiny_model), tmp_path / "out", settings, base=str(tiny_model))
 
 
 def test_the_difference_to_the_base_becomes_an_adapter_and_its_cost_is_told(

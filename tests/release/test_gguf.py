@@ -223,6 +223,17 @@ def test_other_rotary_scaling_is_refused(tokenizers: dict[str, PreTrainedTokeniz
         export(str(source), tmp_path / "out", F16)
 
 
+def test_a_file_that_cuts_text_in_an_unknown_way_is_not_read(
+    tokenizers: dict[str, PreTrainedTokenizerFast], tmp_path: Path
+) -> None:
+    source = make_model(tmp_path / "source", tokenizers["gpt-2"])
+    export(str(source), tmp_path / "out", F16)
+    (file,) = (tmp_path / "out").glob("*.gguf")
+    file.write_bytes(file.read_bytes().replace(b"gpt-2", b"gpt-x", 1))
+    with pytest.raises(ModelError, match="cuts text in the way 'gpt-x'"):
+        load_model(str(file))
+
+
 def test_a_larger_vocabulary_than_the_tokenizers_is_filled_up(
     tokenizers: dict[str, PreTrainedTokenizerFast], tmp_path: Path
 ) -> None:

@@ -77,6 +77,13 @@ def test_without_yes_nothing_is_asked_of_the_hub(
     assert "license                mit" in told
 
 
+def test_the_list_of_what_was_trained_on_can_be_kept_back(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert publish(exported) == 0
+    assert "documents.parquet" in capsys.readouterr().out
+    assert publish(exported, "--no-documents") == 0
+    assert "documents.parquet" not in capsys.readouterr().out
+
+
 def test_the_plan_for_programs(hub: WritableHub, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert publish(exported, "--json") == 0
     plan = json.loads(capsys.readouterr().out)
@@ -152,8 +159,9 @@ def _edit_card(exported: Path, old: str, new: str) -> None:
         (lambda path: _edit_card(path, "license: mit\n", ""), "its header has no license"),
         (lambda path: _edit_card(path, "license: mit", "license: [mit"), "its header cannot be read"),
         (lambda path: _edit_card(path, "      value: ", "      value: x"), "which is no finite number"),
+        (lambda path: (path / "README.md").write_bytes(b"\xe9t\xe9"), "it is no UTF-8 text"),
     ],
-    ids=["changed", "no card", "no parity", "no export", "unfinished", "no licence", "no YAML", "no number"],
+    ids=["changed", "no card", "no parity", "no export", "unfinished", "no licence", "no YAML", "no number", "latin 1"],
 )
 def test_what_must_not_be_published_is_refused_before_the_hub_is_asked(
     hub: WritableHub,
@@ -168,7 +176,9 @@ def test_what_must_not_be_published_is_refused_before_the_hub_is_asked(
     assert not hub.steps
 
 
-@pytest.mark.parametrize("repo", ["tiny", "a/b/c", "owner/", "own er/x", "owner/a--b"])
+@pytest.mark.parametrize(
+    "repo", ["tiny", "a/b/c", "owner/", "own er/x", "owner/a--b", "owner/model.git", f"owner/{'m' * 97}"]
+)
 def test_names_that_are_no_repository(
     hub: WritableHub, exported: Path, capsys: pytest.CaptureFixture[str], repo: str
 ) -> None:
@@ -253,7 +263,7 @@ def test_an_upload_that_breaks_off_goes_on_with_what_is_missing(
     count = len(names(exported))
     line = error_line(capsys)
     assert f"the upload to {REPO} broke off (" in line
-    assert f"{count} of {count} files were sent, and {REPO} is as it was: give the same command again" in line
+    assert f"{count} of {count} files were sent, and {REPO} was made and is empty: give the same command again" in line
     assert hub.repositories[REPO].files.keys() == {".gitattributes"}
     assert hub.steps.count("store") > 0
 
@@ -291,7 +301,9 @@ def test_ctrl_c_says_what_was_sent(
 
     monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", interrupt)
     assert publish(exported, "--yes") == 130
-    assert f"files were sent, and {REPO} is as it was: give the same command again" in error_line(capsys)
+    assert f"files were sent, and {REPO} may show all of them or none: give the same command again" in error_line(
+        capsys
+    )
 
 
 def test_what_the_hub_lists_is_compared_with_what_was_sent(

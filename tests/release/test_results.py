@@ -107,6 +107,17 @@ def test_what_was_not_measured_is_told_with_the_reason(evaluation: Path, tmp_pat
     assert "the model is no run, so the report does not tell" in text
 
 
+@pytest.mark.parametrize("name", ["results", "folder.md", "."])
+def test_a_page_without_a_name_of_its_own_is_refused_and_nothing_is_written(
+    name: str, evaluation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.md").mkdir()
+    assert run(["results", str(evaluation), "--out", name]) == 2
+    assert "is no name of a page: write it as a file that ends in .md" in error_line(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.md"]
+
+
 def test_a_page_that_was_changed_by_hand_is_found(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check = ["results", "--out", str(page), "--check"]
     assert run(check) == 0

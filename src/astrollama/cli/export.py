@@ -94,10 +94,15 @@ def _describe(figures: dict[str, Any]) -> str:
     """One line on how a file compares in an engine."""
     if "not_asked" in figures:
         return f"not asked, {figures['not_asked']}; {figures['fix']}"
-    tokens, logits, perplexity = figures["tokens"], figures["logits"], figures["perplexity"]
+    tokens = figures["tokens"]
+    told = [f"tokens equal on {tokens['equal']:,} of {tokens['texts']:,} texts"]
+    if "vectors" in figures:
+        vectors = figures["vectors"]
+        least = f"{vectors['least_cosine']:.6f}"
+        return f"{told[0]}; cosines of {vectors['texts']} vectors with the source's {least} at least"
+    logits, perplexity = figures["logits"], figures["perplexity"]
     change = perplexity["ratio"] - 1
-    told = [
-        f"tokens equal on {tokens['equal']:,} of {tokens['texts']:,} texts",
+    told += [
         f"logits off by {logits['rms_share_of_spread']:.3%} of their spread, {logits['greatest_difference']:.3g} at most",
         f"perplexity {perplexity['source']:.3f} to {perplexity['exported']:.3f} ({change:+.3%})",
     ]

@@ -20,6 +20,12 @@ def publish(
     evaluation: Annotated[
         Path | None, typer.Option("--evaluation", help="Refuse a card whose metrics are not this evaluation's.")
     ] = None,
+    documents: Annotated[
+        bool,
+        typer.Option(
+            "--documents/--no-documents", help="Send documents.parquet, the list of what the model was trained on."
+        ),
+    ] = True,
     private: Annotated[
         bool, typer.Option("--private", help="A new repository is for its owner alone; one that is there must be so.")
     ] = False,
@@ -40,7 +46,7 @@ def publish(
     from astrollama.release.publish import plan_publication
     from astrollama.release.publish import publish as upload
 
-    publication = plan_publication(export, repo, evaluation)
+    publication = plan_publication(export, repo, evaluation, documents=documents)
     if not json:
         _tell(publication, private=private)
     address = upload(publication, private=private, update=update) if yes else None

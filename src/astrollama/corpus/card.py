@@ -183,7 +183,7 @@ def _environment() -> Environment:
     environment = markdown_environment("astrollama.corpus")
     environment.filters |= {
         "code": lambda value: Markup(_code(str(value))),
-        "fenced": lambda value: Markup(_fenced(str(value))),
+        "fenced": lambda value: Markup(fenced(str(value))),
         "paragraphs": lambda value: Markup("\n\n".join(map(escape, re.split(r"\n\s*\n", str(value).strip())))),
         "explained": lambda value: Markup(value),
     }
@@ -206,8 +206,8 @@ def _one_line(text: str) -> str:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str, language: str = "") -> str:
     """A code block whose fence is longer than any in the text."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{text.strip()}\n{fence}"
+    return f"{fence}{language}\n{text.strip()}\n{fence}"

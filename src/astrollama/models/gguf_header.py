@@ -17,6 +17,7 @@ ROPE_FACTORS = "rope_freqs.weight"
 _SINGLE_DIGITS = ("smollm",)
 # And of those that take a word whole if the vocabulary has it, before any merge.
 _WHOLE_WORDS = ("llama3", "llama-v3", "llama-bpe")
+_KNOWN_PRE_TOKENIZERS = {*_SINGLE_DIGITS, *_WHOLE_WORDS, "gpt-2"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def read_header(gguf: Path) -> GGUFHeader:
     """Make sure that a file is a LLaMA in GGUF that can be read back whole, and read its settings.
 
     Raises:
-        ModelError: it is damaged, no LLaMA, or has biases or a rotary scaling that would be lost.
+        ModelError: it is damaged, no LLaMA, has biases or a rotary scaling that would be lost, or cuts text in a way that is
+            not known here.
     """
     from gguf import GGUFReader
 
@@ -76,9 +78,15 @@ def read_header(gguf: Path) -> GGUFHeader:
     else:
         rope = None
     tokenizer = str(value("tokenizer.ggml.model", ""))
+    cut = str(value("tokenizer.ggml.pre", ""))
+    if tokenizer == "gpt2" and cut not in _KNOWN_PRE_TOKENIZERS:
+        raise ModelError(
+            f"{gguf} cuts text in the way {cut!r}, and would get other tokens here than in llama.cpp",
+            "give the model in safetensors",
+        )
     prefix = bool(value("tokenizer.ggml.add_space_prefix", tokenizer == "llama"))
     num_tokens = len(value("tokenizer.ggml.tokens", []))
-    return GGUFHeader(num_tokens, tokenizer, str(value("tokenizer.ggml.pre", "")), prefix, rope)
+    return GGUFHeader(num_tokens, tokenizer, cut, prefix, rope)
 
 
 def repair_tokenizer(tokenizer: Any, header: GGUFHeader) -> None:

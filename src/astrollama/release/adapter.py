@@ -32,6 +32,7 @@ from astrollama.release.parity_tensors import read_tensor
 from astrollama.sections import LoraSection
 
 _MATRIX = re.compile(r"model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\.weight")
+KINDS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}  # as GGUF names them
 _EPSILON = {"float32": 2.0**-18, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
@@ -116,7 +117,7 @@ def write_low_rank(model: Path, base: LoadedModel, base_folder: Path, folder: Pa
 
 def compare_adapters(source: Path, exported: Path, dtype: str) -> tuple[dict[str, Any], list[str]]:
     """The tensors of a copied adapter against its source's: figures for the report, and what is wrong."""
-    kind = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}[dtype]
+    kind = KINDS[dtype]
     names = sorted(tensor_shapes(source))
     if sorted(tensor_shapes(exported)) != names:
         return {"tensors": len(names)}, ["the adapter's tensors are not those of its source"]

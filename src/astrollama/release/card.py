@@ -94,7 +94,8 @@ def card_text(exported: Exported, request: CardRequest) -> str:
         format=exported.format,
         measured=measured,
         gguf=next((own for own in exported.files if own.endswith(".gguf")), ""),
-        objective=_objective(report),
+        encoder=exported.is_encoder,
+        quantization=exported.quantization(),
         base=base,
         base_digest=report["models"][BASE]["digest"],
         corpus=corpus,
@@ -121,7 +122,7 @@ def _header(
     """What the hub reads."""
     from huggingface_hub import ModelCardData
 
-    encoder = _objective(report) == "contrastive"
+    encoder = exported.is_encoder
     card = (report["recipe"] or {}).get("card") or {}
     told = {
         "sentence-similarity": encoder,
@@ -145,11 +146,6 @@ def _header(
     return data.to_yaml(line_break="\n").strip()
 
 
-def _objective(report: Mapping[str, Any]) -> str:
-    recipe = report["recipe"] or {"train": {}}
-    return str(recipe["train"].get("objective", "language"))
-
-
 def _energy(report: Mapping[str, Any], watts: float | None) -> str:
     """What training took, from its time and a power that the user states: nothing here measures power."""
     if report["train"] is None:
@@ -165,7 +161,7 @@ def _energy(report: Mapping[str, Any], watts: float | None) -> str:
 
 
 def _parity_rows(checks: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """[what, by which engine, tokens, perplexity, its ratio to the source's, completions] rows of text."""
+    """[what, by which engine, tokens, perplexity, its ratio to the source's, completions or vectors] rows of text."""
     rows = []
     for what, check in checks.items():
         for key, figures in check.items():
@@ -173,14 +169,21 @@ def _parity_rows(checks: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
                 continue
             if "not_asked" in figures:
                 rows.append([what, key, *[DASH] * 3, f"not asked: {figures['not_asked']}"])
-            if "perplexity" not in figures:
+            if "tokens" not in figures:
                 continue
-            tokens, perplexity, greedy = figures["tokens"], figures["perplexity"], figures.get("greedy")
+            tokens = figures["tokens"]
+            equal = f"{tokens['equal']:,} of {tokens['texts']:,} texts"
+            if "vectors" in figures:
+                vectors = figures["vectors"]
+                cosines = f"cosines of {vectors['texts']} vectors {vectors['least_cosine']:.6f} at least"
+                rows.append([what, figures["engine"], equal, DASH, DASH, cosines])
+                continue
+            perplexity, greedy = figures["perplexity"], figures.get("greedy")
             rows.append(
                 [
                     what,
                     figures["engine"],
-                    f"{tokens['equal']:,} of {tokens['texts']:,} texts",
+                    equal,
                     f"{perplexity['exported']:.4f}, was {perplexity['source']:.4f}",
                     f"{perplexity['ratio']:.5f} {_interval(perplexity['ratio_ci95'])}".rstrip(),
                     f"{greedy['equal']} of {greedy['prompts']} alike" if greedy else DASH,

@@ -9,6 +9,7 @@ from pathlib import Path
 from astrollama.errors import UserInputError
 from astrollama.models.packaged import PACKAGED_MODELS
 from astrollama.release.card_check import CARD, read_card
+from astrollama.release.exported import made_from
 
 _HUB_NAME = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@[\w./-]+)?")
 
@@ -48,14 +49,15 @@ def base_facts(name: str, licence: str | None, hub_id: str | None) -> BaseFacts:
     """What is known of a base by the name under which a run records it.
 
     Args:
-        name: a packaged name, `org/name` or `org/name@revision` of the hub, or a folder or GGUF file.
+        name: a packaged or a shipped name, `org/name` or `org/name@revision` of the hub, or a folder or GGUF file. Where
+            that is itself an adapter, a run or a merge, what it was made from in the end is the base; the title names both.
         licence: of the base where it does not tell its own, else None; what the base tells must not contradict it.
         hub_id: where the hub has the base, if its name does not tell, else None.
 
     Raises:
         UserInputError: the licence is not known, or is another than the one given.
     """
-    facts = _facts(name)
+    facts = _facts_of_root(name)
     given = licence.strip().lower() if licence else ""
     if facts.licence and given and facts.licence != given:
         raise UserInputError(
@@ -67,6 +69,15 @@ def base_facts(name: str, licence: str | None, hub_id: str | None) -> BaseFacts:
             "give it with --licence, for example --licence llama2",
         )
     return replace(facts, licence=facts.licence or given, hub_id=hub_id or facts.hub_id)
+
+
+def _facts_of_root(name: str) -> BaseFacts:
+    way, root = [], name
+    while (below := made_from(root)) is not None:
+        way.append(Path(root).name)
+        root = below
+    facts = _facts(root)
+    return replace(facts, title=f"{facts.title}, by way of {', '.join(reversed(way))}") if way else facts
 
 
 def _facts(name: str) -> BaseFacts:

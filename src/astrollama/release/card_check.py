@@ -21,11 +21,14 @@ def read_card(path: Path) -> Any:
 
     Raises:
         RunError: there is none.
-        UserInputError: its header is no YAML, or describes evaluations otherwise than a `model-index` does.
+        UserInputError: it is no UTF-8, or its header is no YAML, or describes evaluations otherwise than a `model-index` does.
     """
     if not path.is_file():
         raise RunError(f"{path} is missing", "make the model's card first: astrollama card")
-    return _parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    try:
+        return _parse(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise _refused(str(path), f"it is no UTF-8 text ({error})") from error
 
 
 def check_card(text: str, where: str) -> None:

@@ -16,14 +16,15 @@ from typing import Any, Literal
 
 from astrollama.console import say
 from astrollama.errors import AstroLlamaError, ModelError, UserInputError
-from astrollama.files import TEMPORARY_PREFIX, atomic_path, write_json, write_text
+from astrollama.files import TEMPORARY_PREFIX, atomic_path, copy_file, write_json, write_text
 from astrollama.models.convert import convert_gguf
 from astrollama.models.folder import read_base_record, read_encoder_record
 from astrollama.models.load import load_model
 from astrollama.models.merge import base_of, run_manifest, write_merged
 from astrollama.models.packaged import PACKAGED_MODELS
-from astrollama.models.registry import ModelFolder, find_model, model_digest
-from astrollama.release.adapter import compare_adapters, compare_low_rank, copy_adapter, write_low_rank
+from astrollama.models.registry import ModelFolder, documents_of, find_model, model_digest
+from astrollama.release.adapter import KINDS, compare_adapters, compare_low_rank, copy_adapter, write_low_rank
+from astrollama.release.encoder import write_encoder
 from astrollama.release.exported import EXPORT_STAGE
 from astrollama.release.gguf_file import stored_shapes, write_gguf
 from astrollama.release.gguf_quantisation import DEFAULT_QUANTISATIONS, QUANTISATIONS, storage_type
@@ -36,6 +37,7 @@ from astrollama.release.parity_llama_cpp import INSTALL, missing, open_llama_cpp
 from astrollama.release.parity_probe import Probe, Texts, make_probe, read_texts
 from astrollama.release.parity_tensors import compare_tensors
 from astrollama.runs import read_manifest, refuse_inside, stage_directory
+from astrollama.tokens.shards import INDEX
 from astrollama.tokens.tokenizer import DocumentTokenizer
 
 PARITY = "parity.json"
@@ -43,9 +45,8 @@ HASHES = "SHA256SUMS"
 Format = Literal["hf", "adapter", "gguf"]
 Dtype = Literal["float32", "float16", "bfloat16"]
 _CONTENT = "export"
-_DISPOSABLE = [_CONTENT, "*.json", "*.safetensors", "*.gguf", "*.jinja", "*.model", HASHES]
+_DISPOSABLE = [_CONTENT, "*.json", "*.safetensors", "*.gguf", "*.jinja", "*.model", HASHES, INDEX]
 _TOLERANCES = {"float32": EXACT, "float16": HALF, "bfloat16": COST}
-_KINDS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def export(
         "rank": settings.rank,
         "quantisations": list(settings.quantisations),
         "texts": texts.digest,
+        "base": base_of(found, base)[1] if settings.rank else None,
     }
     with stage_directory(out, EXPORT_STAGE, identity, disposable=_DISPOSABLE) as stage:
         if stage.state == "complete":
@@ -120,14 +122,11 @@ def export(
             return read_manifest(out, EXPORT_STAGE)
         with atomic_path(out / _CONTENT) as work:
             work.mkdir()
-            source = _ask_source(found, base, texts, out.resolve().name)
-            checks = _WRITERS[settings.format](source, settings, work)
-            parity = {
-                "texts": {"source": texts.source, "number": len(texts.texts)},
-                "source": {"engine": source.observation.engine, "perplexity": source.observation.perplexity},
-                "checks": checks,
-            }
+            recorded, parity = _write(found, base, texts, settings, work, out.resolve().name)
             write_json(work / PARITY, parity)
+            trained_on = documents_of(found.place)
+            if trained_on is not None:
+                copy_file(trained_on, work / INDEX)
         names = sorted(path.name for path in (out / _CONTENT).iterdir())
         for name in names:
             (out / _CONTENT / name).replace(out / name)
@@ -138,10 +137,25 @@ def export(
             [*names, HASHES],
             {"files": len(names), "bytes": sum(record["bytes"] for record in records.values())},
             model={"name": found.name, "digest": identity["model"]},
-            base=source.recorded,
+            base=recorded,
             format=settings.format,
             parity=parity,
         )
+
+
+def _write(
+    found: ModelFolder, base: str | None, texts: Texts, settings: ExportSettings, work: Path, name: str
+) -> tuple[dict[str, str] | None, dict[str, Any]]:
+    """Write the files of an export into `work`; returns the record of the model's base, or None, and parity's report."""
+    told = {"texts": {"source": texts.source, "number": len(texts.texts)}}
+    if read_encoder_record(found.path) is not None:
+        checks, wrong = write_encoder(found, base, texts, settings.dtype, work)
+        _require(wrong, "the exported encoder")
+        return read_base_record(found.path).to_json(), told | {"checks": checks}
+    source = _ask_source(found, base, texts, name)
+    checks = _WRITERS[settings.format](source, settings, work)
+    of_source = {"engine": source.observation.engine, "perplexity": source.observation.perplexity}
+    return source.recorded, told | {"source": of_source, "checks": checks}
 
 
 def _require_format_fits(found: ModelFolder, settings: ExportSettings) -> None:
@@ -172,7 +186,7 @@ def _write_hf(source: _Source, settings: ExportSettings, work: Path) -> dict[str
     with _whole(source, work) as whole:
         write_hf(whole, work, settings.dtype, source.tokenizer)
         names = list(stored_shapes(whole, source.config))
-        tensors, wrong = compare_tensors(whole, work, names, lambda _: _KINDS[settings.dtype])
+        tensors, wrong = compare_tensors(whole, work, names, lambda _: KINDS[settings.dtype])
     _require(wrong, "the exported folder")
     seen = observe(FolderEngine(work), source.probe, "the exported folder")
     figures, wrong = compare(source.observation, seen, _TOLERANCES[settings.dtype])

@@ -9,8 +9,15 @@ from typing import Any, Literal
 
 from astrollama.errors import RunError
 from astrollama.files import read_json
-from astrollama.models.folder import BASE_RECORD, adapter_digest, read_base_record, weights_digest
-from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE
+from astrollama.models.folder import (
+    BASE_RECORD,
+    ENCODER_RECORD,
+    adapter_digest,
+    read_base_record,
+    weights_digest,
+)
+from astrollama.models.packaged import PACKAGED_MODELS
+from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, local_folder
 from astrollama.runs import MANIFEST, read_manifest, verify_files
 
 EXPORT_STAGE = "export"
@@ -35,6 +42,15 @@ class Exported:
     source: str
     files: Mapping[str, Mapping[str, Any]]
     checks: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether it makes vectors and predicts no tokens."""
+        return ENCODER_RECORD in self.files
+
+    def quantization(self) -> str | None:
+        """How the weights of its base were rounded where it is an adapter on rounded ones, else None."""
+        return read_base_record(self.path).quantization if BASE_RECORD in self.files else None
 
     def base(self) -> str:
         """What the model was trained from, as an adapter or the model's run records it; "" where neither tells."""
@@ -69,11 +85,26 @@ def read_export(path: Path) -> Exported:
 
 
 def training_of(source: str) -> dict[str, Any] | None:
-    """The manifest of the run that a model came from, through merges and exports; None where it is gone or never was."""
-    manifest = _manifest_of(source)
-    if manifest is not None and manifest["stage"] != TRAIN_STAGE:
-        return training_of(manifest["model"]["name"])
-    return manifest
+    """The manifest of the run that a model came from, through merges and exports; None where it is gone or never was.
+
+    Its `alpha` is how far from the base to the trained weights the merges on the way went, 1 where there was none.
+    """
+    manifest, alpha = _manifest_of(source), 1.0
+    while manifest is not None and manifest["stage"] != TRAIN_STAGE:
+        alpha *= manifest.get("alpha", 1.0)
+        manifest = _manifest_of(manifest["model"]["name"])
+    return None if manifest is None else {**manifest, "alpha": alpha}
+
+
+def made_from(name: str) -> str | None:
+    """What a model was trained or merged from, as it records it; None of one that is nobody's child, or does not tell."""
+    if name in PACKAGED_MODELS:
+        return None
+    folder = local_folder(name)
+    manifest = _manifest_of(str(folder.resolve())) or {} if folder.is_dir() else {}
+    if manifest.get("base"):
+        return str(manifest["base"]["name"])
+    return read_base_record(folder).name if (folder / BASE_RECORD).is_file() else None
 
 
 def _manifest_of(source: str) -> dict[str, Any] | None:

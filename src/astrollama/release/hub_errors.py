@@ -18,13 +18,17 @@ class Sent:
 
     Attributes:
         names: of the files that were sent, of `num_files`.
-        shown: the commit is made that shows them.
+        made: the repository was made for it.
+        showing: the commit that shows them was asked for.
+        shown: the commit is made.
     """
 
     hub: str
     repo: str
     num_files: int
     names: list[str] = field(default_factory=list)
+    made: bool = False
+    showing: bool = False
     shown: bool = False
 
 
@@ -70,6 +74,7 @@ def _failure(error: Exception, sent: Sent) -> AstroLlamaError:
         cause = cause.__cause__
     response = getattr(cause, "response", None)
     status = getattr(response, "status_code", None)
+    sent.showing = sent.showing and response is None  # what was answered so was refused
     repo = sent.repo
     if status == 401:
         return UserInputError(f"{sent.hub} does not accept the token", "set HF_TOKEN to a valid one that may write")
@@ -93,4 +98,7 @@ def _failure(error: Exception, sent: Sent) -> AstroLlamaError:
 def _so_far(sent: Sent) -> str:
     if sent.shown:
         return f"{sent.repo} shows all files, but what it lists was not compared with them"
-    return f"{len(sent.names)} of {sent.num_files} files were sent, and {sent.repo} is as it was"
+    sent_files = f"{len(sent.names)} of {sent.num_files} files were sent"
+    if sent.showing:
+        return f"{sent_files}, and {sent.repo} may show all of them or none"
+    return f"{sent_files}, and {sent.repo} {'was made and is empty' if sent.made else 'is as it was'}"

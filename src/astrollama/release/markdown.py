@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from astrollama.corpus.card import escape, markdown_environment
+from astrollama.corpus.card import escape, fenced, markdown_environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -17,13 +17,6 @@ def render(template: str, **values: Any) -> str:
     """A page from one of our templates."""
     text = _environment().get_template(template).render(**values)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-
-
-def fenced(text: str, language: str) -> str:
-    """A code block whose fence is longer than any in the text."""
-    longest = max(map(len, re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.strip()}\n{fence}"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:

@@ -1,7 +1,7 @@
 """Parity: is what was written the model that was trained? Tokens, logits, perplexity and completions, compared.
 
 The source is asked once (`observe`), then each exported model in each engine, and `compare` judges. Two kinds of formats
-are told apart. Those that keep the weights (float32, half precision) must give the same model: `STRICT`. Those that
+are told apart. Those that keep the weights (float32, half precision) must give the same model: `EXACT` and `HALF`. Those that
 round them on purpose (bfloat16, 8 and 4 bits, a low rank) have a cost, which is measured and told: `COST`; that they
 were rounded rightly, `parity_tensors` checks value by value.
 """

@@ -24,6 +24,7 @@ from astrollama.release.card_metrics import eval_results
 from astrollama.release.exported import Exported, read_export
 from astrollama.release.hub_errors import Sent, quiet_hub, told_in_a_line
 from astrollama.release.results import read_report
+from astrollama.tokens.shards import INDEX
 
 _TEXT = {".json", ".md"}
 _OF_THE_HUB = {".gitattributes"}  # what a new repository holds
@@ -69,20 +70,31 @@ class Publication:
         return sum(file.bytes for file in self.files)
 
 
-def plan_publication(export: Path, repo: str, evaluation: Path | None) -> Publication:
+def plan_publication(export: Path, repo: str, evaluation: Path | None, *, documents: bool = True) -> Publication:
     """Check an export and its card, and list what would be sent; nothing is asked of the hub.
 
     Args:
         evaluation: the card's metrics must be this one's.
+        documents: send the list of the documents that the model was trained on, where the export has it.
 
     Raises:
         RunError: the export is unfinished, changed or failed parity, or has no card.
         UserInputError: the card does not pass or has other metrics, or `repo` is no name of a repository.
     """
     from huggingface_hub import constants
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-    if not HUB_ID.fullmatch(repo):
-        raise UserInputError(f"{repo!r} is no name of a repository", "write OWNER/NAME")
+    try:
+        validate_repo_id(repo)
+    except HFValidationError:
+        valid = False
+    else:
+        valid = HUB_ID.fullmatch(repo) is not None
+    if not valid:
+        raise UserInputError(
+            f"{repo!r} is no name of a repository", "write OWNER/NAME, of letters, digits, single - and ., 96 at most"
+        )
     exported = read_export(export)
     card = read_card(export / CARD)
     check_card((export / CARD).read_text(encoding="utf-8"), str(export / CARD))
@@ -94,6 +106,7 @@ def plan_publication(export: Path, repo: str, evaluation: Path | None) -> Public
     files = [
         Upload(name, export / name, int(record["bytes"]), str(record["sha256"]))
         for name, record in exported.files.items()
+        if documents or name != INDEX
     ]
     own = export / CARD
     files.append(Upload(CARD, own, own.stat().st_size, sha256_file(own)))
@@ -149,6 +162,7 @@ def publish(publication: Publication, *, private: bool, update: bool) -> str:
         _validate(ModelCard(publication.files[-1].path.read_text(encoding="utf-8")))
         if found is None:
             api.create_repo(repo, private=private)
+            sent.made = True
         commit = _send(api, publication, sent)
         listed = api.model_info(repo, revision=commit, files_metadata=True)
     if not _holds_all(listed, publication.files):
@@ -229,6 +243,7 @@ def _send(api: Any, publication: Publication, sent: Sent) -> str:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             message = f"{publication.card.get('library_name', 'model')}: {len(operations)} files by astrollama publish"
+            sent.showing = True
             commit = api.create_commit(publication.repo, operations, commit_message=message)
             sent.shown = True
     for warning in told:

@@ -38,8 +38,10 @@ def write_results(reports: Sequence[Path], page: Path) -> list[str]:
 
     Raises:
         RunError: a report is missing, damaged or of another version.
-        UserInputError: there is no report at all, or two have the same name.
+        UserInputError: there is no report at all, two have the same name, or the page is not named `….md`.
     """
+    if page.suffix != ".md" or page.is_dir():
+        raise UserInputError(f"{page} is no name of a page", "write it as a file that ends in .md")
     new = [_keep(path) for path in reports]
     names = [name for name, _ in new]
     for name in names:
@@ -112,6 +114,7 @@ def with_training(report: Mapping[str, Any], run: Mapping[str, Any] | None) -> d
         "tokens_per_second": run["tokens_per_second"],
         "seconds": run["train_seconds"],
         "hardware": run["hardware"],
+        "alpha": run["alpha"],
     }
     return {**report, "train": train, "recipe": run["recipe"]}
 
