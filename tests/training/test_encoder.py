@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,8 @@ def test_an_adapter_is_a_base_too(corpus: Path, tokens: Path, tiny_model: Path, 
         torch.testing.assert_close(
             folded.model(inputs).logits, load_model(str(tmp_path / "adapted")).model(inputs).logits
         )
+    moved = shutil.copytree(tiny_model, tmp_path / "moved")
+    assert load_model(str(tmp_path / "encoder"), base=str(moved)).digest == loaded.digest, "of its base, too"
     listed = pq.read_table(tmp_path / "encoder" / "documents.parquet")["id"].to_pylist()
     assert set(pq.read_table(tokens / "documents.parquet")["id"].to_pylist()) <= set(listed), "its base's are told too"
 
@@ -154,8 +157,8 @@ def test_gradients_in_parts_are_those_of_the_whole(
     rows = [Row(False, pieces) for pieces in PairPacker(pairs, 0).sequences(0)[:8]]
 
     def gradients(tokens_a_part: int) -> tuple[float, list[torch.Tensor]]:
-        monkeypatch.setattr(contrastive, "TOKENS_A_PART", tokens_a_part)
         model = load_model(str(tiny_model)).model
+        monkeypatch.setattr(contrastive, "TOKEN_LAYERS_A_PART", tokens_a_part * model.config.num_hidden_layers)
         objective = Contrastive.of(model, pairs, encoder_recipe(tiny_model), Parallel(0, 1, "cpu"))
         loss, count = objective.accumulate(Mixture(PairPacker(pairs, 0)), rows, step=0)
         assert count == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from astrollama.errors import InterruptedRunError, RecipeError, RunError, TrainingError
+from astrollama.evaluation.subject import describe_subject
 from astrollama.models.load import load_model
 from astrollama.training import checkpoint, loop
 from astrollama.training.run import train
@@ -289,7 +291,18 @@ def test_replayed_documents_are_recorded_as_trained_on(
     recipe = tiny_recipe(tiny_model, "replay.share=0.2", 'train.budget="600 tokens"')
     train(recipe, tokens, tmp_path / "run", resume=False, replay=general_tokens)
     recorded, corpus, general = (
-        pq.read_table(path / "documents.parquet")["id"].to_pylist()
+        pq.read_table(path / "documents.parquet", columns=["id", "content_hash"]).to_pylist()
         for path in (tmp_path / "run", tokens, general_tokens)
     )
-    assert recorded == corpus + general
+    both = corpus + general
+    assert recorded == [own for number, own in enumerate(both) if own not in both[:number]], "each once, in their order"
+
+
+def test_what_the_base_was_trained_on_is_recorded_too(tokens: Path, tiny_model: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    earlier = shutil.copytree(tiny_model, tmp_path / "earlier")
+    pq.write_table(pa.table({"id": ["2301.00001"], "content_hash": ["a"]}), earlier / "documents.parquet")
+    train(tiny_recipe(earlier, 'train.budget="600 tokens"'), tokens, tmp_path / "run", resume=False)
+    assert describe_subject(str(tmp_path / "run")).trained_papers() > {"2301.00001"}

@@ -19,6 +19,7 @@ from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import cache_folder
 from astrollama.runs import read_manifest, stage_directory, verify_files
 
+KEY = "minilm"  # as a user names it
 NAME = "all-MiniLM-L6-v2"
 # Of its sentence_bert_config.json, with the two tokens that stand around a text.
 MAX_TOKENS = 256

@@ -57,14 +57,18 @@ class System:
         generator: Generator = self._ready("generate")
         return generator
 
+    def encoder(self) -> Encoder:
+        """The model behind it, to embed with, past the vectors on the disk."""
+        encoder: Encoder = self._ready("embed")
+        return encoder
+
     def embed(self, texts: Sequence[str], pooling: Pooling = "mean") -> np.ndarray:
         """As `Encoder.embed`; a text that was embedded before, in whichever task, is read from the disk.
 
         Raises:
             UnsupportedError: this encoder cannot pool in this way.
         """
-        encoder: Encoder = self._ready("embed")
-        return VectorCache(self.folder / "vectors.sqlite", self.identity).embed(encoder, texts, pooling)
+        return VectorCache(self.folder / "vectors.sqlite", self.identity).embed(self.encoder(), texts, pooling)
 
     def answered(self) -> dict[str, list[str]]:
         """Of a model behind an API, which versions answered and which parameters they would not take; else nothing."""

@@ -4,9 +4,10 @@ The loss is InfoNCE in both directions (van den Oord et al. 2018, arXiv:1807.037
 
     loss = -1/2 sum_i [log softmax_j(cos(a_i, b_j) / t)_i + log softmax_j(cos(b_i, a_j) / t)_i]
 
-where the sums of the softmax leave out texts of the same paper, which are no wrong answers. A step's vectors are computed
-once without gradients; then part by part with them, each part with the gradient that the loss has at its vectors (gradient
-cache; Gao et al. 2021, arXiv:2101.06983). So memory does not limit how many texts a text is told from.
+where the sums of the softmax leave out texts of the same paper, which are no wrong answers. The vectors of a step that is
+too large for memory are computed once without gradients; then part by part with them, each part with the gradient that the
+loss has at its vectors (gradient cache; Gao et al. 2021, arXiv:2101.06983). So memory does not limit how many texts a text
+is told from.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from astrollama.tokens.mixture import Mixture, Row
 from astrollama.tokens.pairs import PairTexts
 from astrollama.training.step import seed_of
 
-# What goes through the model at a time. More is no faster on a CPU, and takes more memory.
-TOKENS_A_PART = 4096
+# What goes through the model at a time, tokens times layers: 4,096 tokens of SmolLM2-135M. More is no faster, but for a
+# step that is one part, whose vectors need not be computed twice.
+TOKEN_LAYERS_A_PART = 4096 * 30
 
 
 class Encoder(torch.nn.Module):
@@ -89,10 +91,15 @@ class Contrastive:
         """As `Objective` says; the sum is over pairs."""
         del mixture
         parts = self._parts(self._pairs, rows)
-        vectors_BD = self._vectors(self._pairs, rows, parts, step)
-        vectors_BD.requires_grad_(True)
+        in_one = len(parts) == 1
+        with torch.set_grad_enabled(in_one):
+            vectors_BD = self._vectors(self._pairs, rows, parts, step)
+        if not in_one:
+            vectors_BD.requires_grad_(True)
         nll = summed_loss(vectors_BD, self._papers(self._pairs, rows), self._recipe.encoder.temperature)
         (nll / len(rows)).backward()  # type: ignore[no-untyped-call]
+        if in_one:
+            return nll.item(), len(rows)
         assert vectors_BD.grad is not None
         for number, part in enumerate(parts):
             torch.manual_seed(seed_of(self._recipe.train.seed, step, number))  # dropout as it was without gradients
@@ -116,7 +123,6 @@ class Contrastive:
         self.module.train()
         return total / len(rows)
 
-    @torch.no_grad()
     def _vectors(
         self, pairs: PairTexts, rows: Sequence[Row], parts: Sequence[Sequence[tuple[int, int]]], step: int
     ) -> Tensor:
@@ -129,9 +135,10 @@ class Contrastive:
         return torch.stack([vectors[place] for place in range(2 * len(rows))])
 
     def _parts(self, pairs: PairTexts, rows: Sequence[Row]) -> list[list[tuple[int, int]]]:
-        """Texts and their places in the step, longest first, in parts of up to `TOKENS_A_PART` tokens."""
+        """Texts and their places in the step, longest first, in parts of up to `TOKEN_LAYERS_A_PART`."""
         texts = [piece.document for row in rows for piece in row.pieces]
-        batches = batches_of([len(pairs.tokens[text]) for text in texts], TOKENS_A_PART)
+        most = TOKEN_LAYERS_A_PART // self.module.model.config.num_hidden_layers
+        batches = batches_of([len(pairs.tokens[text]) for text in texts], most)
         return [[(texts[place], place) for place in batch] for batch in batches]
 
     def _papers(self, pairs: PairTexts, rows: Sequence[Row]) -> list[int]:

@@ -154,7 +154,7 @@ def _train(prepared: Prepared, tokens: Path, replay: Path | None, stage: StageDi
         list_pairs(prepared.pairs, base.name, out / INDEX)
     else:
         packed = [tokens, *([] if prepared.replay is None or replay is None else [replay])]
-        list_documents([path / INDEX for path in packed], out / INDEX)
+        list_documents([path / INDEX for path in packed], base.name, out / INDEX)
     position = state.position
     stage.finish(
         [RECIPE, METRICS, INDEX, *(str(p.relative_to(out)) for p in sorted((out / MODEL).iterdir()))],

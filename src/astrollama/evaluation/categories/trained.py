@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from astrollama.evaluation.categories.lora_head import LoraHead
     from astrollama.models.load import LoadedModel
 
-MINILM_KEY = "minilm"
 # A head learns from the first four fifths of the training part; the rest decide between it and a probe that has learnt
 # from the same. Cross-validation would train as many heads as it has folds.
 LEARNING_SHARE = 0.8
@@ -43,9 +42,9 @@ def train_heads(
         PROBED,
         {PROBED: {"num_train": len(train.ids), "c": c}},
     )
-    loaded = _loaded_model(system)
+    loaded: LoadedModel | None = getattr(system.encoder(), "loaded", None)  # None of MiniLM, and behind an API
     classifiers: dict[str, Probe | LoraHead] = {PROBED: probe}
-    if loaded is not None and settings.head_epochs:
+    if loaded is not None and loaded.encoder is None and settings.head_epochs:
         classifiers[FINE_TUNED] = _fine_tune(outcome, loaded, vectors_ND, train, test, len(labels), settings)
     base = _base_record(system, loaded)
     if base is not None:
@@ -97,17 +96,12 @@ def _measured(
     return {"macro_f1": estimate.value, "macro_f1_ci95": estimate.ci95, "num_test": estimate.num_samples}
 
 
-def _loaded_model(system: System) -> LoadedModel | None:
-    """The weights of a local model; None of an encoder, and of a model behind an API."""
-    return getattr(system.scorer(), "loaded", None) if "score" in system.abilities else None
-
-
 def _base_record(system: System, loaded: LoadedModel | None) -> BaseRecord | None:
     """How `astrollama classify` finds what gives the vectors again, or None if it cannot."""
     if loaded is not None:
         return BaseRecord(loaded.name, loaded.digest, None)
-    if system.key == MINILM_KEY:
-        from astrollama.backends.minilm import DIGEST, NAME
+    from astrollama.backends import minilm
 
-        return BaseRecord(NAME, DIGEST, None)
+    if system.key == minilm.KEY:
+        return BaseRecord(minilm.NAME, minilm.DIGEST, None)
     return None
