@@ -68,7 +68,7 @@ def test_the_best_head_of_an_evaluation_is_used_and_told(
     }
     assert f"macro-F1 {max(scores.values()):.3f}" in told
     monkeypatch.chdir(evaluation.parent.parent)
-    assert run(["classify", TEXT]) == 0
+    assert run(["classify", TEXT, "--head", "runs"]) == 0
     assert "runs/evaluation/measurements/base/heads/" in capsys.readouterr().err
 
 
@@ -108,12 +108,11 @@ def test_a_mistake_is_one_line(
     assert message in error_line(capsys)
 
 
-def test_without_any_head_the_command_to_make_one_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_folder_without_any_head_is_told_with_the_command_to_make_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run(["classify", TEXT]) == 2
-    assert "no trained head in ./runs: make one: astrollama evaluate MODEL" in error_line(capsys)
+    assert run(["classify", TEXT, "--head", str(tmp_path)]) == 2
+    assert "holds no trained head: give another folder, or make one: astrollama evaluate" in error_line(capsys)
 
 
 def test_a_folder_that_is_not_there_is_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

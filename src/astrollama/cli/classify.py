@@ -20,11 +20,14 @@ def classify(
         Path | None,
         typer.Option(
             "--head",
-            help="A head's folder, or an evaluation's, of which the best head is taken. Default: the best under ./runs.",
+            help="A head's folder, or an evaluation's, of which the best head is taken. Default: the one of astrosmol-135m.",
         ),
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="Where the head's model is now, if it has moved.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", help="Where the base of the head's model is now, if it has moved.")
     ] = None,
     file: Annotated[
         Path | None,
@@ -35,27 +38,32 @@ def classify(
     top: Annotated[int, typer.Option(min=1, help="How many categories to show.")] = 3,
     json: JsonOption = False,
 ) -> None:
-    """Tell the category of a text by a head that `astrollama evaluate --tasks categorisation` trained.
+    """Tell the category of a text, by the head that comes with astrosmol-135m or one that `evaluate` trained.
 
-    Example: astrollama classify "We present radial velocities of a hot Jupiter's host star" --head evaluation
+    Example: astrollama classify "We present radial velocities of a hot Jupiter's host star"
     """
     from astrollama.console import say
     from astrollama.errors import UserInputError
     from astrollama.evaluation.categories.classify import classify as classify_texts
     from astrollama.evaluation.categories.classify import find_head
     from astrollama.evaluation.categories.heads import load_head
+    from astrollama.models.shipped import LANGUAGE_MODEL
+    from astrollama.sources.files import read_abstracts
 
     if text is not None and file is None:
         papers = [("", text)]
     elif file is not None and text is None:
-        papers = _texts_of(file)
+        papers = [(paper.id, paper.text) for paper in read_abstracts(file)]
     else:
         raise UserInputError("a text or a file is needed, and not both", "give TEXT, or --file PAPERS")
     folder = find_head(head)
     trained = load_head(folder)
     if folder != head:
-        say(f"the head is {folder}, trained on {trained.base.name}: macro-F1 {trained.measured['macro_f1']:.3f}")
-    found = classify_texts(trained, [text for _, text in papers], model, top)
+        which = (
+            f"the head of {LANGUAGE_MODEL}" if head is None else f"the head {folder}, trained on {trained.base.name}"
+        )
+        say(f"by {which}: macro-F1 {trained.measured['macro_f1']:.3f}")
+    found = classify_texts(trained, [text for _, text in papers], top, model=model, base=base)
     if file is not None:
         for (identifier, _), suggestions in zip(papers, found, strict=True):
             typer.echo(json_library.dumps({"id": identifier, "categories": _records(suggestions)}, ensure_ascii=False))
@@ -64,23 +72,6 @@ def classify(
     else:
         for suggestion in found[0]:
             typer.echo(f"{100 * suggestion.probability:5.1f} %  {suggestion.category:12}  {suggestion.name}")
-
-
-def _texts_of(path: Path) -> list[tuple[str, str]]:
-    """The papers of a file with their identifiers."""
-    from astrollama.errors import SourceError
-    from astrollama.records import Paper
-    from astrollama.sources.files import FileSource
-
-    texts = []
-    for paper in FileSource([path]).papers():
-        assert isinstance(paper, Paper)  # it stops at what cannot be read, and no category is asked for
-        if not paper.abstract:
-            raise SourceError(
-                f"{paper.origin} has no abstract", "leave it out, or give a file of papers with abstracts"
-            )
-        texts.append((paper.arxiv_id, paper.abstract))
-    return texts
 
 
 def _records(suggestions: list[Suggestion]) -> list[dict[str, Any]]:

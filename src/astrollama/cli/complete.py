@@ -13,7 +13,7 @@ def complete(
     text: Annotated[str, typer.Argument(help="The beginning of a text.")],
     model: Annotated[
         str, typer.Option("--model", help="A run directory, or any model that `astrollama model show` takes.")
-    ] = "smollm2-135m",
+    ] = "astrosmol-135m",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to add at most.")] = 120,
     temperature: Annotated[
         float, typer.Option(min=0, help="Below 0.01 the likeliest token is taken; the paper used 0.3.")

@@ -25,6 +25,7 @@ def embed(
     out: Annotated[
         Path | None, typer.Option("--out", help="With --file: the Parquet file to write, with `id`, `title`, `vector`.")
     ] = None,
+    base: Annotated[str | None, typer.Option("--base", help="Where an adapter's base is now, if it has moved.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Turn a text, or the abstracts of a file, into vectors of length 1: the closer two texts, the higher their product.
@@ -32,14 +33,17 @@ def embed(
     Example: astrollama embed --file papers.jsonl --out vectors.parquet
     """
     from astrollama.errors import UserInputError
-    from astrollama.search.embed import embed_papers, embed_texts, load_encoder
+    from astrollama.search.embed import embed_papers, embed_texts, load_encoder, require_writable
+    from astrollama.sources.files import read_abstracts
 
     if (text is None) == (file is None):
         raise UserInputError("a text or a file is needed, and not both", "give TEXT, or --file PAPERS")
     if (file is None) != (out is None):
         raise UserInputError("--file and --out belong together", "a TEXT's vector is printed")
     if file is not None and out is not None:
-        done = embed_papers(load_encoder(model), file, out)
+        require_writable(file, out)
+        papers = read_abstracts(file)
+        done = embed_papers(load_encoder(model, base), papers, out)
         if json:
             print_json({**done, "out": str(out)})
         else:
@@ -48,7 +52,7 @@ def embed(
     assert text is not None
     if not text.strip():
         raise UserInputError("the text is empty", "give at least one word")
-    encoder = load_encoder(model)
+    encoder = load_encoder(model, base)
     (vector_D,) = embed_texts(encoder, [text]).tolist()
     if json:
         print_json({"text": text, "model": encoder.name, "digest": encoder.digest, "vector": vector_D})

@@ -41,13 +41,13 @@ def list_(json: JsonOption = False) -> None:
 
 @app.command()
 def pull(model: ModelArgument = "smollm2-135m", json: JsonOption = False) -> None:
-    """Fetch a model into the cache, once, and check it.
+    """Fetch a model into the cache, once, and check it; of an adapter its base.
 
     Example: astrollama model pull smollm2-135m
     """
-    from astrollama.models.registry import find_model
+    from astrollama.models.registry import pull_model
 
-    found = find_model(model)
+    found = pull_model(model)
     if json:
         print_json({"name": found.name, "path": str(found.path)})
     else:

@@ -11,10 +11,9 @@ from astrollama.corpus.store import read_documents
 from astrollama.errors import RunError
 from astrollama.files import read_json
 from astrollama.models.folder import BASE_RECORD, read_base_record
-from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE
+from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, documents_of, local_folder
 from astrollama.records import paper_and_version
 from astrollama.runs import MANIFEST
-from astrollama.tokens.shards import INDEX
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,11 @@ class Subject:
 
 def describe_subject(model: str) -> Subject:
     """What can be known of a model: of a run and of a merged run all, of any other folder its adapter's base at most."""
-    path = Path(model).expanduser()
-    # a run's own weights, `run/model`, know their run too
-    home = next((folder for folder in (path, path.parent) if (folder / INDEX).is_file()), path)
+    path = local_folder(model)
+    trained_on = documents_of(path)
+    home = path if trained_on is None else trained_on.parent  # a run's own weights, `run/model`, know their run too
     manifest = read_json(home / MANIFEST) if (home / MANIFEST).is_file() else {}
     stage = manifest.get("stage")
-    trained_on = home / INDEX if (home / INDEX).is_file() else None
     if stage == TRAIN_STAGE:
         steps = _steps(home / "metrics.jsonl")
         return Subject(manifest["recipe"]["name"], str(manifest["base"]["name"]), manifest, steps, trained_on)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astrollama.errors import ModelError, UserInputError
+from astrollama.errors import AstroLlamaError, ModelError, UserInputError
 from astrollama.files import write_json
 from astrollama.models.folder import (
     ADAPTER_WEIGHTS,
@@ -22,7 +22,7 @@ from astrollama.models.folder import (
     write_weights,
 )
 from astrollama.models.quiet import quiet_libraries
-from astrollama.models.registry import ModelFolder, find_model
+from astrollama.models.registry import ModelFolder, find_model, model_digest
 from astrollama.sections import Device
 from astrollama.tokens.tokenizer import DocumentTokenizer
 
@@ -56,7 +56,7 @@ def load_model(spec: str, device: str = "cpu", base: str | None = None) -> Loade
     An adapter that was trained on a base in 4 bits is put on what 4 bits left of the base's weights.
 
     Args:
-        base: for an adapter, where its base is now, if not where it was in training.
+        base: for an adapter, where its base is now, if not where it was in training; or the base of that, if it is one.
 
     Raises:
         ModelError: as `find_model`; a tensor is missing; or the base is not the one that the adapter was trained on.
@@ -156,8 +156,11 @@ def save_adapter(
 
 def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedModel:
     record = read_base_record(found.path)
+    moved = None
+    if base is not None and _is_adapter(record.name) and model_digest(find_model(base)) != record.digest:
+        base, moved = None, base  # it is not this adapter's base that has moved, but the one of its base
     try:
-        on = load_model(base or record.name, device)
+        on = load_model(base or record.name, device, moved)
     except ModelError as error:
         if base is not None:
             raise
@@ -193,7 +196,17 @@ def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedMo
             f"the tensors of {found.path} are not those of its settings ({odd[0]})", "save the adapter again"
         )
     model = adapted.get_base_model().eval()
+    if encoder is not None:  # its layers are wanted by nobody, and cost time
+        _fold(model)
     return LoadedModel(found.name, model, on.tokenizer, digest, on.name, on.digest, encoder)
+
+
+def _is_adapter(name: str) -> bool:
+    """Whether a base is an adapter itself; one that is not to be found is none."""
+    try:
+        return find_model(name).kind == "adapter"
+    except AstroLlamaError:
+        return False
 
 
 def _fold(model: Any) -> None:

@@ -29,7 +29,7 @@ from astrollama.models.folder import (
 )
 from astrollama.models.load import load_model, load_tokenizer, save_model
 from astrollama.models.quiet import quiet_libraries
-from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, WEIGHTS, ModelFolder, find_model
+from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, WEIGHTS, ModelFolder, documents_of, find_model
 from astrollama.runs import MANIFEST, read_manifest, refuse_inside, stage_directory
 from astrollama.tokens.shards import INDEX
 from astrollama.tokens.tokenizer import DocumentTokenizer
@@ -93,8 +93,9 @@ def merge(model: str, out: Path, base: str | None, alpha: float) -> dict[str, An
             return read_manifest(out, MERGE_STAGE)
         _save(source, out / WEIGHTS)
         files = [str(path.relative_to(out)) for path in sorted((out / WEIGHTS).iterdir())]
-        if (Path(found.name) / INDEX).is_file():  # so that no evaluation takes its documents for held-out ones
-            copy_file(Path(found.name) / INDEX, out / INDEX)
+        trained_on = documents_of(found.place)
+        if trained_on is not None:  # so that no evaluation takes its documents for held-out ones
+            copy_file(trained_on, out / INDEX)
             files.append(INDEX)
         return stage.finish(
             files,

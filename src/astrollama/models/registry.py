@@ -24,6 +24,7 @@ from astrollama.models.folder import (
     weights_digest,
 )
 from astrollama.models.packaged import PACKAGED_MODELS, PackagedModel, fetch_gguf
+from astrollama.models.shipped import SHIPPED_MODELS
 from astrollama.runs import MANIFEST, STAGE, read_manifest, stage_directory, verify_files
 from astrollama.tokens.shards import INDEX
 
@@ -54,6 +55,11 @@ class ModelFolder:
     path: Path
     kind: Literal["model", "adapter"]
 
+    @property
+    def place(self) -> Path:
+        """Where the user has it: of a GGUF file, whose folder lies in the cache, the file."""
+        return Path(self.name) if Path(self.name).is_file() else self.path
+
 
 def cache_folder() -> Path:
     """Where pulled models lie: `$XDG_CACHE_HOME/astrollama/models`, or the system's place for caches."""
@@ -71,6 +77,8 @@ def find_model(spec: str) -> ModelFolder:
     """
     if spec in PACKAGED_MODELS:
         return ModelFolder(spec, _pull_packaged(PACKAGED_MODELS[spec]), "model")
+    if spec in SHIPPED_MODELS:
+        return ModelFolder(spec, SHIPPED_MODELS[spec].folder, "adapter")
     path = Path(spec).expanduser()
     if path.is_file():
         return ModelFolder(str(path.resolve()), _converted_gguf(path), "model")
@@ -79,7 +87,7 @@ def find_model(spec: str) -> ModelFolder:
     match = _HUB_ID.fullmatch(spec)
     if match and not spec.startswith((".", "~")) and path.suffix != ".gguf":
         return ModelFolder(spec, _pull_from_hub(match["id"], match["revision"] or "main"), "model")
-    near = difflib.get_close_matches(spec, PACKAGED_MODELS, n=1)
+    near = difflib.get_close_matches(spec, [*SHIPPED_MODELS, *PACKAGED_MODELS], n=1)
     hint = (
         f"did you mean {near[0]}?"
         if near
@@ -88,9 +96,30 @@ def find_model(spec: str) -> ModelFolder:
     raise ModelError(f"there is no model {spec!r}", hint)
 
 
-def documents_of(found: ModelFolder) -> Path | None:
-    """The Parquet file that lists what a model was trained on (`id`, `content_hash`), or None where it is not known."""
-    folders = (found.path, found.path.parent)
+def pull_model(spec: str) -> ModelFolder:
+    """The folder of a model, with all that it needs to be loaded.
+
+    Raises:
+        ModelError, NetworkError: as `find_model`, of an adapter's base too.
+    """
+    found = find_model(spec)
+    if found.kind == "adapter":
+        pull_model(read_base_record(found.path).name)
+    return found
+
+
+def local_folder(spec: str) -> Path:
+    """Where a model lies that needs no fetching; of any other a path that is not there."""
+    return SHIPPED_MODELS[spec].folder if spec in SHIPPED_MODELS else Path(spec).expanduser()
+
+
+def documents_of(place: Path) -> Path | None:
+    """The Parquet file that lists what a model was trained on (`id`, `content_hash`), or None where it is not known.
+
+    Args:
+        place: a run's folder; a model's, which may lie in its run's; or a GGUF file, beside which its list lies.
+    """
+    folders = (place, place.parent) if place.exists() else ()
     return next((folder / INDEX for folder in folders if (folder / INDEX).is_file()), None)
 
 
@@ -106,7 +135,9 @@ def model_digest(found: ModelFolder) -> str:
 
 
 def list_models() -> Iterator[dict[str, Any]]:
-    """The packaged models and those in the cache: `name`, `source`, `pulled`, `description`."""
+    """The models of the package, packaged ones and those in the cache: `name`, `source`, `pulled`, `description`."""
+    for shipped in SHIPPED_MODELS.values():
+        yield {"name": shipped.name, "source": "astrollama", "pulled": True, "description": shipped.description}
     for model in PACKAGED_MODELS.values():
         pulled = (cache_folder() / model.name / MANIFEST).is_file()
         yield {
@@ -136,7 +167,8 @@ def show_model(spec: str) -> dict[str, Any]:
     shown["parameters"] = num_parameters(found.path)
     shown["digest"] = model_digest(found)
     if found.kind == "adapter":
-        return shown | {"base": read_base_record(found.path).to_json()}
+        licence = {"licence": SHIPPED_MODELS[spec].licence} if spec in SHIPPED_MODELS else {}
+        return shown | {"base": read_base_record(found.path).to_json()} | licence
     config = check_folder(found.path)
     tokenizer = load_tokenizer(found.path)
     keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")

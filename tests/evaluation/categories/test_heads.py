@@ -19,7 +19,10 @@ from astrollama.evaluation.categories.heads import Head, load_head, save_head
 from astrollama.evaluation.categories.labels import find_labels, label_documents
 from astrollama.evaluation.categories.logistic import Linear
 from astrollama.evaluation.categories.lora_head import START_STRENGTH, LoraHead, train_head
+from astrollama.evaluation.categories.outcome import PROBED
 from astrollama.evaluation.categories.probe import Probe, fit_probe
+from astrollama.evaluation.categories.trained import train_heads
+from astrollama.evaluation.systems import System
 from astrollama.files import TEMPORARY_PREFIX
 from astrollama.models.adapters import make_trainable
 from astrollama.models.folder import BaseRecord
@@ -150,11 +153,24 @@ def test_a_kept_head_says_the_same(of: str, kind: str, tiny_model: Path, adapter
     )
     head = load_head(kept(tmp_path / "heads" / of, loaded, classifier))
     assert (head.labels, head.measured, head.training) == (LABELS, MEASURED, {"num_train": 48})
-    found = classify(head, TEXTS, None, top=3)
+    found = classify(head, TEXTS, 3)
     exp_NC = np.exp(before - before.max(axis=-1, keepdims=True))
     for suggestions, row_C in zip(found, exp_NC / exp_NC.sum(axis=-1, keepdims=True), strict=True):
         assert [own.category for own in suggestions] == [LABELS[index] for index in np.argsort(-row_C)]
         assert [own.probability for own in suggestions] == pytest.approx(sorted(row_C, reverse=True), rel=1e-5)
+
+
+def test_the_probe_of_an_encoder_is_kept_and_used(adapter: str, tmp_path: Path) -> None:
+    (Path(adapter) / "encoder.json").write_text('{"pooling": "mean", "attention": "bidirectional", "num_layers": 2}')
+    encoder = HFLanguageModel(load_model(adapter))
+    system = System(
+        "other", "an encoder", adapter, "other", frozenset({"embed"}), "", tmp_path / "own", opener=lambda: encoder
+    )
+    outcome = train_heads(system, TRAIN, TEST, LABELS, SETTINGS)
+    assert set(outcome.predictions) == {PROBED}
+    head = load_head(tmp_path / "own" / "heads" / "probe")
+    found = classify(head, TEXTS, 1)
+    assert [own.category for (own,) in found] == [LABELS[i] for i in outcome.predictions[PROBED].predicted_N[:5]]
 
 
 def test_the_low_rank_layers_lie_in_pefts_layout_with_their_base(loaded: LoadedModel, tmp_path: Path) -> None:
@@ -173,7 +189,7 @@ def test_another_model_is_refused(loaded: LoadedModel, other_tiny_model: Path, t
     with pytest.raises(
         ModelError, match=r"the head was trained on .*, not on .*: give the model that it was trained on"
     ):
-        classify(head, TEXTS, str(other_tiny_model), top=1)
+        classify(head, TEXTS, 1, model=str(other_tiny_model))
 
 
 def test_a_model_that_has_gone_is_asked_for(loaded: LoadedModel, tmp_path: Path) -> None:
@@ -182,8 +198,8 @@ def test_a_model_that_has_gone_is_asked_for(loaded: LoadedModel, tmp_path: Path)
     with pytest.raises(
         ModelError, match=r"cannot be loaded \(there is no model .*\): say with --model where it is now"
     ):
-        classify(head, TEXTS, None, top=1)
-    assert len(classify(head, TEXTS, loaded.name, top=1)) == len(TEXTS)
+        classify(head, TEXTS, 1)
+    assert len(classify(head, TEXTS, 1, model=loaded.name)) == len(TEXTS)
 
 
 @pytest.mark.parametrize("name", ["head.safetensors", "adapter/adapter_model.safetensors", "adapter/base.json"])
@@ -216,9 +232,7 @@ def test_a_damaged_record_is_one_line(
         load_head(path.parent)
 
 
-def test_the_best_head_of_an_evaluation_is_found(
-    loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_best_head_of_an_evaluation_is_found(loaded: LoadedModel, tmp_path: Path) -> None:
     probe = probe_of(loaded)
     runs = tmp_path / "runs"
     worse = kept(runs / "one" / "measurements" / "base" / "heads" / "probe", loaded, probe)
@@ -232,11 +246,9 @@ def test_the_best_head_of_an_evaluation_is_found(
         match=r"there is no folder .*nothing: give a head's or an evaluation's, or make one: astrollama ev",
     ):
         find_head(tmp_path / "nothing")
-    monkeypatch.chdir(tmp_path)
-    assert find_head(None).resolve() == better
-    monkeypatch.chdir(runs)
-    with pytest.raises(UserInputError, match=r"no trained head in \./runs: make one: astrollama evaluate"):
-        find_head(None)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserInputError, match=r"empty holds no trained head: give another folder, or make one: astro"):
+        find_head(tmp_path / "empty")
 
 
 def test_few_test_documents_make_no_head_the_best(loaded: LoadedModel, tmp_path: Path) -> None:
@@ -269,7 +281,7 @@ def test_what_a_crash_left_is_no_head(loaded: LoadedModel, tmp_path: Path) -> No
 def test_texts_are_repaired_and_empty_ones_refused(loaded: LoadedModel, tmp_path: Path) -> None:
     head = load_head(kept(tmp_path / "probe", loaded, probe_of(loaded)))
     with pytest.raises(UserInputError, match="text 2 of 3 is empty"):
-        classify(head, ["solar wind", " \u200b\n ", "dust"], None, top=1)
-    broken, whole = classify(head, ["solar wind \ud800&amp; dust\u200b", "solar wind ?& dust"], None, top=2)
+        classify(head, ["solar wind", " \u200b\n ", "dust"], 1)
+    broken, whole = classify(head, ["solar wind \ud800&amp; dust\u200b", "solar wind ?& dust"], 2)
     assert broken == whole
     assert len(broken) == 2

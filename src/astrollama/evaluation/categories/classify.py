@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,11 @@ from astrollama.evaluation.categories.labels import plain_name
 from astrollama.evaluation.categories.logistic import softmax
 from astrollama.evaluation.categories.probe import Probe
 from astrollama.files import TEMPORARY_PREFIX
+from astrollama.models.shipped import LANGUAGE_MODEL, SHIPPED_HEAD, SHIPPED_MODELS
 
-RUNS = Path("runs")
+if TYPE_CHECKING:
+    from astrollama.backends.base import Encoder
+
 TEXTS_AT_ONCE = 256
 _MAKE = "make one: astrollama evaluate MODEL --corpus CORPUS --out runs/evaluation --tasks categorisation"
 
@@ -39,25 +42,25 @@ def find_head(path: Path | None) -> Path:
     Args:
         path: a head's folder, or any folder above heads, such as that of an evaluation. Of these the one is taken whose
             macro-F1 is highest by the lower end of its interval: few test documents make no head good. One without an
-            interval comes after all others. None looks in `runs`.
+            interval comes after all others. None takes the one that comes with the shipped model.
 
     Raises:
         UserInputError: there is none, or no such folder.
         ModelError: one of them is damaged.
     """
-    root = RUNS if path is None else path
-    if path is not None and not path.is_dir():
+    if path is None:
+        return SHIPPED_MODELS[LANGUAGE_MODEL].folder / SHIPPED_HEAD
+    if not path.is_dir():
         raise UserInputError(f"there is no folder {path}", f"give a head's or an evaluation's, or {_MAKE}")
-    if (root / RECORD).is_file():
-        return root
+    if (path / RECORD).is_file():
+        return path
     found = sorted(
         record.parent
-        for record in root.glob(f"**/{FOLDER}/*/{RECORD}")
-        if not any(part.startswith(TEMPORARY_PREFIX) for part in record.relative_to(root).parts)
+        for record in path.glob(f"**/{FOLDER}/*/{RECORD}")
+        if not any(part.startswith(TEMPORARY_PREFIX) for part in record.relative_to(path).parts)
     )
     if not found:
-        where = f"no trained head in ./{RUNS}" if path is None else f"{path} holds no trained head"
-        raise UserInputError(where, _MAKE if path is None else f"give another folder, or {_MAKE}")
+        raise UserInputError(f"{path} holds no trained head", f"give another folder, or {_MAKE}")
     return max(found, key=_worth)
 
 
@@ -68,18 +71,28 @@ def _worth(folder: Path) -> tuple[float, float]:
     return interval[0] if interval else -math.inf, record["macro_f1"]
 
 
-def classify(head: Head, texts: Sequence[str], model: str | None, top: int) -> list[list[Suggestion]]:
+def classify(
+    head: Head,
+    texts: Sequence[str],
+    top: int,
+    *,
+    model: str | None = None,
+    base: str | None = None,
+    encoder: Encoder | None = None,
+) -> list[list[Suggestion]]:
     """The `top` likeliest categories of each text, repaired as those of a corpus are, the likeliest first.
 
     Args:
         model: where the head's model is now, if not where it was in training.
+        base: where the base of that is now, if it has moved.
+        encoder: the head's model itself, where it is loaded already.
 
     Raises:
         ModelError: the model cannot be had, or is not the one that the head was trained on.
         NetworkError: the model has to be fetched and cannot.
         UserInputError: a text is empty.
     """
-    probabilities_NC = softmax(_logits(head, repair_texts(texts), model))
+    probabilities_NC = softmax(_logits(head, repair_texts(texts), encoder or _load_encoder(head, model, base)))
     order_NC = np.argsort(-probabilities_NC, axis=-1, kind="stable")[:, :top]
     return [
         [Suggestion(head.labels[i], plain_name(head.labels[i]), float(probabilities_C[i])) for i in order_C]
@@ -87,8 +100,7 @@ def classify(head: Head, texts: Sequence[str], model: str | None, top: int) -> l
     ]
 
 
-def _logits(head: Head, texts: Sequence[str], model: str | None) -> np.ndarray:
-    encoder = _load_encoder(head, model)
+def _logits(head: Head, texts: Sequence[str], encoder: Any) -> np.ndarray:
     logits = []
     with progress("classifying", len(texts), shown=len(texts) > TEXTS_AT_ONCE) as bar:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
@@ -101,7 +113,7 @@ def _logits(head: Head, texts: Sequence[str], model: str | None) -> np.ndarray:
     return np.concatenate(logits)
 
 
-def _load_encoder(head: Head, model: str | None) -> Any:
+def _load_encoder(head: Head, model: str | None, base: str | None) -> Any:
     """The model that the head was trained on."""
     from astrollama.backends import hf, minilm
     from astrollama.models.load import load_model, resolve_device
@@ -110,12 +122,12 @@ def _load_encoder(head: Head, model: str | None) -> Any:
     if head.base.name == minilm.NAME:
         return minilm.load_minilm(device)
     try:
-        loaded = load_model(model or head.base.name, device)
+        loaded = load_model(model or head.base.name, device, base)
     except ModelError as error:
-        if model is not None:
+        if model is not None or base is not None:
             raise
         what = f"the model that the head was trained on cannot be loaded ({error.what})"
-        raise ModelError(what, "say with --model where it is now") from error
+        raise ModelError(what, "say with --model where it is now, or with --base where its base is") from error
     if loaded.digest != head.base.digest:
         raise ModelError(
             f"the head was trained on {head.base.name} ({head.base.digest[:12]}…), not on {loaded.name} "
