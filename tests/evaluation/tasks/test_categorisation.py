@@ -153,7 +153,7 @@ def test_heads_are_kept_with_their_score(
         }
 
 
-def test_without_epochs_and_zero_shot_the_probe_is_all_and_an_encoders_head_is_not_kept(
+def test_without_epochs_and_zero_shot_the_probe_is_all_as_it_is_of_an_encoder(
     sample: EvaluationData, system: MakeSystem, folder: Path
 ) -> None:
     settings = SETTINGS.model_copy(update={"head_epochs": 0, "num_zero_shot": 0})
@@ -162,7 +162,7 @@ def test_without_epochs_and_zero_shot_the_probe_is_all_and_an_encoders_head_is_n
     assert own.details["main"] == "probe"
     encoder = measured(system("encoder", frozenset({"embed"})), sample, SETTINGS)
     assert encoder.samples == own.samples
-    assert not (folder / "encoder" / "heads").exists()
+    assert [path.name for path in (folder / "encoder" / "heads").iterdir()] == ["probe"]
 
 
 def test_a_scorer_that_cannot_embed_has_no_trained_method(sample: EvaluationData, system: MakeSystem) -> None:
