@@ -44,10 +44,8 @@ def demo(
     from astrollama.evaluation.request import Request
     from astrollama.evaluation.runner import evaluate
     from astrollama.files import copy_file, read_json
-    from astrollama.models.folder import read_base_record
     from astrollama.models.load import load_tokenizer
     from astrollama.models.registry import find_model
-    from astrollama.models.shipped import LANGUAGE_MODEL, SHIPPED_MODELS
     from astrollama.recipe import load_recipe
     from astrollama.runs import stage_directory
     from astrollama.sources.files import FileSource
@@ -70,8 +68,7 @@ def demo(
         if stage.state != "complete":
             say(f"1/5  base model: {resolved.model.base}")
             base = find_model(resolved.model.base)
-            if read_base_record(SHIPPED_MODELS[LANGUAGE_MODEL].folder).name == base.name:
-                show_shipped_model()
+            show_shipped_model(base.name)
             say(f"2/5  corpus: {corpus or 'the built-in sample, 240 abstracts'}")
             say(f"     {describe_corpus(import_corpus(source, resolved.corpus, home / 'corpus'))}")
             say("3/5  tokens")

@@ -10,8 +10,8 @@ PROMPT = "We present spectroscopy of a Type Ia supernova, taken three days after
 _INDENT = "     "
 
 
-def show_shipped_model() -> None:
-    """A completion and the category of a text by the shipped model.
+def show_shipped_model(base: str) -> None:
+    """A completion and the category of a text by the shipped model; nothing where its base is another than `base`.
 
     Raises:
         ModelError, NetworkError: its base cannot be had.
@@ -19,9 +19,12 @@ def show_shipped_model() -> None:
     from astrollama.backends.hf import HFLanguageModel
     from astrollama.evaluation.categories.classify import classify, find_head
     from astrollama.evaluation.categories.heads import load_head
+    from astrollama.models.folder import read_base_record
     from astrollama.models.load import load_model, resolve_device
-    from astrollama.models.shipped import LANGUAGE_MODEL
+    from astrollama.models.shipped import LANGUAGE_MODEL, SHIPPED_MODELS
 
+    if read_base_record(SHIPPED_MODELS[LANGUAGE_MODEL].folder).name != base:
+        return
     say(f"{_INDENT}what {LANGUAGE_MODEL}, the model of this package, makes of a beginning:")
     backend = HFLanguageModel(load_model(LANGUAGE_MODEL, resolve_device("auto")))
     (continuation,) = backend.generate([PROMPT], max_new_tokens=60, temperature=0.3, seed=0)

@@ -227,7 +227,7 @@ def _opener_of_apis(api: ApiSection) -> Callable[[str, str], Any]:
 
 
 def _baselines(folder: Path, settings: EvaluateSection) -> list[System]:
-    from astrollama.backends.minilm import DIGEST
+    from astrollama.backends.minilm import DIGEST, KEY
 
     def minilm() -> Any:
         from astrollama.backends.minilm import load_minilm
@@ -242,9 +242,9 @@ def _baselines(folder: Path, settings: EvaluateSection) -> list[System]:
             key,
             "baseline",
             frozenset({ability}),
-            DIGEST if key == "minilm" else key,
+            DIGEST if key == KEY else key,
             folder / key,
-            opener=minilm if key == "minilm" else None,
+            opener=minilm if key == KEY else None,
         )
         for key, label, ability in _BASELINES
     ]
