@@ -17,6 +17,7 @@ from astrollama.backends.hf import HFLanguageModel
 from astrollama.corpus.build import import_corpus
 from astrollama.corpus.store import read_documents
 from astrollama.errors import InterruptedRunError, ModelError, RecipeError, RunError, UnsupportedError, UserInputError
+from astrollama.models.folder import EncoderRecord
 from astrollama.models.load import first_layers, load_model, load_tokenizer
 from astrollama.models.merge import merge
 from astrollama.models.parallel import Parallel
@@ -72,8 +73,13 @@ def few_papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "settings",
-    [(), ("encoder.attention=bidirectional", "encoder.layers_share=0.5"), ("encoder.pooling=last",)],
-    ids=["mean", "bidirectional half", "last"],
+    [
+        (),
+        ("encoder.attention=bidirectional", "encoder.layers_share=0.5"),
+        ("encoder.pooling=last",),
+        ("encoder.final_norm=false",),
+    ],
+    ids=["mean", "bidirectional half", "last", "without final norm"],
 )
 def test_it_learns_which_texts_belong_together(
     settings: tuple[str, ...], few_papers: Path, tiny_model: Path, tmp_path: Path
@@ -101,14 +107,13 @@ def normalised(vectors_ND: np.ndarray) -> np.ndarray:
 
 
 def test_a_saved_encoder_says_how_it_makes_vectors(corpus: Path, tiny_model: Path, tmp_path: Path) -> None:
-    recipe = encoder_recipe(
-        tiny_model, "encoder.attention=bidirectional", "encoder.layers_share=0.5", 'train.budget="600 tokens"'
-    )
+    settings = ("encoder.attention=bidirectional", "encoder.layers_share=0.5", "encoder.final_norm=false")
+    recipe = encoder_recipe(tiny_model, *settings, 'train.budget="600 tokens"')
     train(recipe, corpus, tmp_path / "run", resume=False)
     loaded = load_model(str(tmp_path / "run"))
-    assert loaded.encoder is not None
-    assert (loaded.encoder.attention, loaded.encoder.pooling, loaded.encoder.num_layers) == ("bidirectional", "mean", 1)
+    assert loaded.encoder == EncoderRecord("mean", "bidirectional", num_layers=1, final_norm=False)
     assert len(loaded.model.model.layers) == 1
+    assert isinstance(loaded.model.model.norm, torch.nn.Identity)
     model = HFLanguageModel(loaded)
     assert model.abilities == {"embed"}
     first, second = model.embed(["a star that ends", "a star that begins"])
@@ -126,9 +131,10 @@ def test_a_saved_encoder_says_how_it_makes_vectors(corpus: Path, tiny_model: Pat
         (tmp_path / "copy" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "copy" / "encoder.json").write_text(record.read_text().replace("bidirectional", "causal"))
     assert load_model(str(tmp_path / "copy")).digest != before, "another way to make vectors is another encoder"
-    (tmp_path / "copy" / "encoder.json").write_text(record.read_text().replace("mean", "median"))
-    with pytest.raises(ModelError, match="median"):
-        load_model(str(tmp_path / "copy"))
+    for right, wrong in (("mean", "median"), ("false", '"no"')):
+        (tmp_path / "copy" / "encoder.json").write_text(record.read_text().replace(right, wrong))
+        with pytest.raises(ModelError, match=wrong.strip('"')):
+            load_model(str(tmp_path / "copy"))
 
 
 def test_an_adapter_is_a_base_too(corpus: Path, tokens: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -38,19 +38,20 @@ class EvaluationData:
     @cached_property
     def test(self) -> list[Document]:
         """All held-out documents in the order drawn: tasks take as many of the first as they need, so that they share."""
-        return _drawn(self.corpus / "test.parquet", self.seed)
+        return drawn(self.corpus / "test.parquet", self.seed)
 
     @cached_property
     def train(self) -> list[Document]:
         """All training documents in the order drawn, for what learns from labels."""
-        return _drawn(self.corpus / "train.parquet", self.seed)
+        return drawn(self.corpus / "train.parquet", self.seed)
 
     @cached_property
     def not_held_out(self) -> list[Document]:
         """All documents for training and validation in the order drawn, for what is told from held-out ones."""
-        return [*self.train, *_drawn(self.corpus / "validation.parquet", self.seed)]
+        return [*self.train, *drawn(self.corpus / "validation.parquet", self.seed)]
 
 
-def _drawn(path: Path, seed: int) -> list[Document]:
+def drawn(path: Path, seed: int) -> list[Document]:
+    """All documents of a part of a corpus, in an order that the seed decides."""
     documents = list(read_documents(path))
     return [documents[index] for index in np.random.default_rng(seed).permutation(len(documents)).tolist()]

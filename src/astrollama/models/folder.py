@@ -52,11 +52,13 @@ class EncoderRecord:
 
     Attributes:
         num_layers: the first layers of its base, which are all that it has.
+        final_norm: whether its base's final norm comes behind them.
     """
 
     pooling: Literal["mean", "last"]
     attention: Literal["causal", "bidirectional"]
     num_layers: int
+    final_norm: bool = True
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
@@ -142,6 +144,7 @@ def read_encoder_record(folder: Path) -> EncoderRecord | None:
             f"{folder / ENCODER_RECORD} cannot be used ({error})", "fetch or save the encoder again"
         ) from error
     known = encoder.pooling in ("mean", "last") and encoder.attention in ("causal", "bidirectional")
+    known = known and isinstance(encoder.final_norm, bool)
     if not known or not isinstance(encoder.num_layers, int) or encoder.num_layers < 1:
         raise ModelError(f"{folder / ENCODER_RECORD} holds {record}", "fetch or save the encoder again")
     return encoder

@@ -126,11 +126,12 @@ def save_model(
     write_weights(folder, shapes, tensor)
 
 
-def first_layers(loaded: LoadedModel, share: float) -> LoadedModel:
+def first_layers(loaded: LoadedModel, share: float, final_norm: bool = True) -> LoadedModel:
     """A model with the first layers alone, one at least, to be trained on; an adapter is folded into its base.
 
     Args:
         share: of the layers.
+        final_norm: whether it keeps the norm behind them.
 
     Raises:
         ModelError: it is an encoder.
@@ -138,7 +139,7 @@ def first_layers(loaded: LoadedModel, share: float) -> LoadedModel:
     if loaded.encoder is not None:
         raise ModelError(f"{loaded.name} is an encoder", "train from the language model that it was made from")
     _fold(loaded.model)
-    _cut(loaded.model, max(1, round(share * loaded.model.config.num_hidden_layers)))
+    _cut(loaded.model, max(1, round(share * loaded.model.config.num_hidden_layers)), final_norm)
     return replace(loaded, base_name=None, base_digest=None)
 
 
@@ -176,7 +177,7 @@ def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedMo
     if on.base_digest is not None:
         _fold(on.model)
     if encoder is not None:
-        _cut(on.model, encoder.num_layers)
+        _cut(on.model, encoder.num_layers, encoder.final_norm)
     if record.quantization:
         from astrollama.models.quantize import round_to_nf4
 
@@ -223,10 +224,14 @@ def _fold(model: Any) -> None:
     model.__dict__.pop("peft_config", None)
 
 
-def _cut(model: Any, num_layers: int) -> None:
-    """Leave the first layers of a model."""
+def _cut(model: Any, num_layers: int, final_norm: bool) -> None:
+    """Leave the first layers of a model, with the final norm or without."""
     model.model.layers = model.model.layers[:num_layers]
     model.config.num_hidden_layers = num_layers
+    if not final_norm:
+        import torch
+
+        model.model.norm = torch.nn.Identity()
 
 
 def _load_causal_lm(folder: Path, device: str) -> Any:

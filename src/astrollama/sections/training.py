@@ -93,6 +93,10 @@ class EncoderSection(Section):
     layers_share: float = Field(
         1.0, gt=0, le=1, description="Share of the model's layers that the encoder has, the first ones. 1: all."
     )
+    final_norm: bool = Field(
+        True,
+        description="Whether the last hidden states go through the model's final norm. Without it they keep their lengths, so that training learns how much each token weighs in the mean.",
+    )
     max_tokens: int = Field(
         128, ge=8, description="Tokens of a text that training reads, the first; an encoder reads all."
     )

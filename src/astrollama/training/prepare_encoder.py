@@ -36,7 +36,7 @@ def prepare_encoder(recipe: Recipe, corpus: Path, citations: Path | None, device
             "an encoder is an adapter: set train.method = 'lora'",
         )
     _warn_of_settings_without_effect(recipe, citations)
-    base = first_layers(load_model(recipe.model.base, device), recipe.encoder.layers_share)
+    base = first_layers(load_model(recipe.model.base, device), recipe.encoder.layers_share, recipe.encoder.final_norm)
     context = base.model.config.max_position_embeddings
     if recipe.encoder.max_tokens >= context:
         raise RecipeError(

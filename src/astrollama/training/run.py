@@ -141,7 +141,8 @@ def _train(prepared: Prepared, tokens: Path, replay: Path | None, stage: StageDi
     encoder = None
     if prepared.pairs is not None:
         settings = recipe.encoder
-        encoder = EncoderRecord(settings.pooling, settings.attention, base.model.config.num_hidden_layers)
+        num_layers = base.model.config.num_hidden_layers
+        encoder = EncoderRecord(settings.pooling, settings.attention, num_layers, settings.final_norm)
     trainable = make_trainable(base, recipe.train.method, recipe.lora, encoder)
     if ranks.size == 1:
         trainable.model.to(ranks.device)
