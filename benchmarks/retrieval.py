@@ -20,13 +20,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from astrollama.backends.encoders import load_encoder
 from astrollama.evaluation.data import EvaluationData, drawn
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
 from astrollama.evaluation.tasks import retrieval
 from astrollama.provenance import hardware
 from astrollama.records import Document
-from astrollama.search.embed import load_encoder
 from astrollama.sections import EvaluateSection
 
 ALL = 10_000_000

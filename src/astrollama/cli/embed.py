@@ -32,8 +32,9 @@ def embed(
 
     Example: astrollama embed --file papers.jsonl --out vectors.parquet
     """
+    from astrollama.backends.encoders import load_encoder
     from astrollama.errors import UserInputError
-    from astrollama.search.embed import embed_papers, embed_texts, load_encoder, require_writable
+    from astrollama.search.embed import embed_papers, embed_texts, require_writable
     from astrollama.sources.files import read_abstracts
 
     if (text is None) == (file is None):

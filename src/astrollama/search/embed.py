@@ -20,26 +20,6 @@ if TYPE_CHECKING:
 PAPERS_AT_ONCE = 512
 
 
-def load_encoder(name: str, base: str | None = None) -> Encoder:
-    """The model of a name as an encoder: `minilm`, or what `find_model` takes, a language model too.
-
-    Args:
-        base: for an adapter, where its base is now, if it has moved.
-
-    Raises:
-        ModelError, NetworkError: it cannot be had.
-    """
-    from astrollama.backends import hf, minilm
-    from astrollama.models.load import load_model, resolve_device
-
-    device = resolve_device("auto")
-    return (
-        minilm.load_minilm(device)
-        if name in (minilm.KEY, minilm.NAME)
-        else hf.HFLanguageModel(load_model(name, device, base))
-    )
-
-
 def embed_texts(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
     """Vectors of length 1, float32, of shape (N, D); texts are repaired as those of a corpus are.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.errors import ModelError, UserInputError
@@ -19,7 +20,7 @@ from astrollama.evaluation.categories.heads import Head, load_head, save_head
 from astrollama.evaluation.categories.labels import find_labels, label_documents
 from astrollama.evaluation.categories.logistic import Linear
 from astrollama.evaluation.categories.lora_head import START_STRENGTH, LoraHead, train_head
-from astrollama.evaluation.categories.outcome import PROBED
+from astrollama.evaluation.categories.outcome import FINE_TUNED, PROBED
 from astrollama.evaluation.categories.probe import Probe, fit_probe
 from astrollama.evaluation.categories.trained import train_heads
 from astrollama.evaluation.systems import System
@@ -160,17 +161,23 @@ def test_a_kept_head_says_the_same(of: str, kind: str, tiny_model: Path, adapter
         assert [own.probability for own in suggestions] == pytest.approx(sorted(row_C, reverse=True), rel=1e-5)
 
 
-def test_the_probe_of_an_encoder_is_kept_and_used(adapter: str, tmp_path: Path) -> None:
-    (Path(adapter) / "encoder.json").write_text('{"pooling": "mean", "attention": "bidirectional", "num_layers": 2}')
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_the_heads_of_an_encoder_are_kept_and_used(pooling: str, adapter: str, tmp_path: Path) -> None:
+    record = {"pooling": pooling, "attention": "bidirectional", "num_layers": 1, "final_norm": False}
+    (Path(adapter) / "encoder.json").write_text(json.dumps(record))
+    weights = load_file(Path(adapter) / "adapter_model.safetensors")
+    save_file(
+        {name: own for name, own in weights.items() if ".layers.0." in name},
+        Path(adapter) / "adapter_model.safetensors",
+    )
     encoder = HFLanguageModel(load_model(adapter))
     system = System(
         "other", "an encoder", adapter, "other", frozenset({"embed"}), "", tmp_path / "own", opener=lambda: encoder
     )
     outcome = train_heads(system, TRAIN, TEST, LABELS, SETTINGS)
-    assert set(outcome.predictions) == {PROBED}
-    head = load_head(tmp_path / "own" / "heads" / "probe")
-    found = classify(head, TEXTS, 1)
-    assert [own.category for (own,) in found] == [LABELS[i] for i in outcome.predictions[PROBED].predicted_N[:5]]
+    for method, name in ((PROBED, "probe"), (FINE_TUNED, "lora")):
+        found = classify(load_head(tmp_path / "own" / "heads" / name), TEXTS, 1)
+        assert [own.category for (own,) in found] == [LABELS[i] for i in outcome.predictions[method].predicted_N[:5]]
 
 
 def test_the_low_rank_layers_lie_in_pefts_layout_with_their_base(loaded: LoadedModel, tmp_path: Path) -> None:

@@ -153,14 +153,14 @@ def test_heads_are_kept_with_their_score(
         }
 
 
-def test_without_epochs_and_zero_shot_the_probe_is_all_as_it_is_of_an_encoder(
+def test_without_epochs_and_zero_shot_the_probe_is_all(
     sample: EvaluationData, system: MakeSystem, folder: Path
 ) -> None:
     settings = SETTINGS.model_copy(update={"head_epochs": 0, "num_zero_shot": 0})
     own = measured(system("plain"), sample, settings)
     assert set(own.samples[0]) == {"id", "label", "labels", "probe"}
     assert own.details["main"] == "probe"
-    encoder = measured(system("encoder", frozenset({"embed"})), sample, SETTINGS)
+    encoder = measured(system("encoder", frozenset({"embed"})), sample, settings)
     assert encoder.samples == own.samples
     assert [path.name for path in (folder / "encoder" / "heads").iterdir()] == ["probe"]
 

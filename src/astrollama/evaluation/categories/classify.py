@@ -115,23 +115,19 @@ def _logits(head: Head, texts: Sequence[str], encoder: Any) -> np.ndarray:
 
 def _load_encoder(head: Head, model: str | None, base: str | None) -> Any:
     """The model that the head was trained on."""
-    from astrollama.backends import hf, minilm
-    from astrollama.models.load import load_model, resolve_device
+    from astrollama.backends.encoders import load_encoder
 
-    device = resolve_device("auto")
-    if head.base.name == minilm.NAME:
-        return minilm.load_minilm(device)
     try:
-        loaded = load_model(model or head.base.name, device, base)
+        encoder = load_encoder(model or head.base.name, base)
     except ModelError as error:
         if model is not None or base is not None:
             raise
         what = f"the model that the head was trained on cannot be loaded ({error.what})"
         raise ModelError(what, "say with --model where it is now, or with --base where its base is") from error
-    if loaded.digest != head.base.digest:
+    if encoder.digest != head.base.digest:
         raise ModelError(
-            f"the head was trained on {head.base.name} ({head.base.digest[:12]}…), not on {loaded.name} "
-            f"({loaded.digest[:12]}…)",
+            f"the head was trained on {head.base.name} ({head.base.digest[:12]}…), not on {encoder.name} "
+            f"({(encoder.digest or '')[:12]}…)",
             "give the model that it was trained on with --model",
         )
-    return hf.HFLanguageModel(loaded)
+    return encoder

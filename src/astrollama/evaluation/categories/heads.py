@@ -66,7 +66,6 @@ def save_head(folder: Path, head: Head) -> None:
             "kind": PROBE if lora is None else LORA,
             "labels": list(head.labels),
             "base": head.base.to_json(),
-            "pooling": "mean",
             "max_tokens": None if lora is None else lora.max_tokens,
             **head.measured,
             "training": head.training,
@@ -120,7 +119,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _save_adapter(folder: Path, lora: LoraHead, base: BaseRecord) -> None:
-    """Write the low-rank layers as an adapter that `load_model` reads too, where `base` is no adapter itself."""
+    """Write the low-rank layers as an adapter that `load_model` reads too, where `base` is a whole language model."""
     from safetensors.torch import save_file
 
     from astrollama.evaluation.categories.layers import peft_config

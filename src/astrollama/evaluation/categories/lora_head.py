@@ -1,4 +1,4 @@
-"""A fine-tuned head: low-rank layers in the model, and a linear one on the mean of its last hidden states.
+"""A fine-tuned head: low-rank layers in the model, and a linear one on the mean of its last hidden states, or on an encoder's vectors.
 
 The linear layer begins as a probe, so that the model is not bent by a random one first (linear probing, then fine-tuning;
 Kumar et al. 2022, arXiv:2202.10054).
@@ -21,6 +21,7 @@ from astrollama.evaluation.categories.layers import low_rank_layers
 from astrollama.evaluation.categories.logistic import Linear
 from astrollama.evaluation.categories.probe import Probe
 from astrollama.models.load import LoadedModel
+from astrollama.models.pooling import pooled
 from astrollama.sections import EvaluateSection, LoraSection
 
 LORA = LoraSection(rank=8, alpha=16.0)
@@ -55,7 +56,7 @@ class LoraHead:
         with low_rank_layers(loaded.model, LORA, seed=0) as weights:
             for name, weight in weights.items():
                 weight.copy_(self.adapter[name])
-            for batch, pooled_BD in _pooled(loaded.model, rows):
+            for batch, pooled_BD in _pooled(loaded, rows):
                 vectors_ND[batch] = pooled_BD.float().cpu().numpy()
         return self.probe.logits(vectors_ND)
 
@@ -92,7 +93,7 @@ def train_head(
         for step, numbers in enumerate(steps):
             optimizer.param_groups[0]["lr"] = PEAK_LR * _schedule(step, len(steps))
             loss = 0.0
-            for batch, pooled_BD in _pooled(loaded.model, [rows[number] for number in numbers]):
+            for batch, pooled_BD in _pooled(loaded, [rows[number] for number in numbers]):
                 targets_B = torch.tensor(targets_N[numbers[batch]], device=device)
                 logits_BC = (pooled_BD - mean_D) / scale_D @ weights_CD.T + bias_C
                 share = cross_entropy(logits_BC, targets_B, reduction="sum") / len(numbers)
@@ -131,11 +132,15 @@ def _token_rows(loaded: LoadedModel, texts: Sequence[str], max_tokens: int) -> l
     return [[loaded.tokenizer.bos_id, *tokens[:room]] for tokens in loaded.tokenizer.encode(texts)]
 
 
-def _pooled(model: Any, rows: Sequence[list[int]]) -> Iterator[tuple[list[int], Tensor]]:
-    """Numbers of rows, and the mean of their states without BOS's, of shape (B, D), batch by batch."""
-    for batch, hidden_ND in states_of_rows(model, rows):
+def _pooled(loaded: LoadedModel, rows: Sequence[list[int]]) -> Iterator[tuple[list[int], Tensor]]:
+    """Numbers of rows, and their vectors, of shape (B, D), batch by batch: the mean without BOS's state, or an encoder's own."""
+    encoder = loaded.encoder
+    for batch, hidden_ND in states_of_rows(
+        loaded.model, rows, is_causal=encoder is None or encoder.attention == "causal"
+    ):
         states = torch.split(hidden_ND, [len(rows[number]) for number in batch])
-        yield batch, torch.stack([states_TD[1:].mean(dim=0) for states_TD in states])
+        pooling = encoder.pooling if encoder is not None else "mean"
+        yield batch, torch.stack([pooled(states_TD, pooling) for states_TD in states])
 
 
 def _schedule(step: int, num_steps: int) -> float:

@@ -44,7 +44,7 @@ def train_heads(
     )
     loaded: LoadedModel | None = getattr(system.encoder(), "loaded", None)  # None of MiniLM, and behind an API
     classifiers: dict[str, Probe | LoraHead] = {PROBED: probe}
-    if loaded is not None and "score" in system.abilities and settings.head_epochs:
+    if loaded is not None and settings.head_epochs:
         classifiers[FINE_TUNED] = _fine_tune(outcome, loaded, vectors_ND, train, test, len(labels), settings)
     base = _base_record(system, loaded)
     if base is not None:
