@@ -11,21 +11,23 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from astrollama.backends.encoders import load_encoder
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.cli.main import run
 from astrollama.errors import NetworkError, RunError
 from astrollama.evaluation.categories.classify import classify, find_head
 from astrollama.evaluation.categories.heads import load_head, read_record
 from astrollama.evaluation.subject import describe_subject, require_unseen
-from astrollama.models.folder import ADAPTER_WEIGHTS, check_adapter, read_base_record
+from astrollama.models.folder import ADAPTER_WEIGHTS, check_adapter, read_base_record, read_encoder_record
 from astrollama.models.load import load_model
 from astrollama.models.packaged import PACKAGED_MODELS
 from astrollama.models.registry import find_model, list_models, model_digest, show_model
-from astrollama.models.shipped import LANGUAGE_MODEL, SHIPPED_MODELS
+from astrollama.models.shipped import ENCODER, LANGUAGE_MODEL, SAMPLE_VECTORS, SHIPPED_MODELS
 from astrollama.records import document_schema
+from astrollama.search.embed import embed_texts
 from astrollama.sources.sample import SAMPLE
 
-MOST_BYTES = {LANGUAGE_MODEL: 25_000_000}
+MOST_BYTES = {LANGUAGE_MODEL: 25_000_000, ENCODER: 10_000_000}
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +56,15 @@ def test_a_shipped_model_is_an_adapter_of_the_promised_size_that_names_no_place(
 
 
 def test_they_belong_together() -> None:
+    language_model = model_digest(find_model(LANGUAGE_MODEL))
     assert read_base_record(find_model(LANGUAGE_MODEL).path).name in PACKAGED_MODELS
+    assert read_base_record(find_model(ENCODER).path).to_json() == {"name": LANGUAGE_MODEL, "digest": language_model}
+    assert read_encoder_record(find_model(ENCODER).path) is not None
     head = read_record(find_head(None))
     assert head["base"]["digest"] == model_digest(find_model(head["base"]["name"]))
     assert head["base"]["name"] in SHIPPED_MODELS
+    metadata = pq.read_schema(SHIPPED_MODELS[ENCODER].folder / SAMPLE_VECTORS).metadata
+    assert metadata[b"digest"].decode() == model_digest(find_model(ENCODER))
 
 
 def test_they_are_listed_and_described_before_their_base_is_there() -> None:
@@ -105,3 +112,19 @@ def test_the_shipped_head_tells_categories(packaged_base: str, papers: list[dict
     found = classify(load_head(find_head(None)), [paper["abstract"] for paper in chosen], 1)
     right = sum(best.category == paper["categories"][0] for (best,), paper in zip(found, chosen, strict=True))
     assert right >= 8, f"of {len(chosen)}"
+
+
+@pytest.mark.packaged_model
+def test_titles_find_their_abstracts_by_the_vectors_that_come_along(
+    packaged_base: str, papers: list[dict[str, Any]]
+) -> None:
+    encoder = load_encoder(ENCODER)
+    table = pq.read_table(SHIPPED_MODELS[ENCODER].folder / SAMPLE_VECTORS)
+    assert table["id"].to_pylist() == [paper["id"] for paper in papers]
+    vectors_ND = np.stack(table["vector"].to_numpy()).astype(np.float32)
+    again_ND = embed_texts(encoder, [paper["abstract"] for paper in papers[:3]])
+    assert (vectors_ND[:3] * again_ND).sum(axis=1) == pytest.approx(1, abs=1e-3)
+    chosen = range(0, len(papers), 8)
+    cosines_QN = embed_texts(encoder, [papers[number]["title"] for number in chosen]) @ vectors_ND.T
+    found = sum(int(row.argmax()) == number for row, number in zip(cosines_QN, chosen, strict=True))
+    assert found >= 0.6 * len(chosen)

@@ -99,6 +99,10 @@ def test_operations_of_llama_2_7b_are_six_and_four_a_parameter() -> None:
     assert full.model == pytest.approx(6 * matrices, rel=1e-4)  # norms are no matrices
     lora = estimate.flops_a_token(config, recipe("train.method=lora", "lora.rank=16"), 0)
     assert lora.model == pytest.approx(4 * matrices + 6 * 39_976_960, rel=1e-4)
+    encoder = estimate.flops_a_token(
+        config, recipe("train.method=lora", "lora.rank=16", "train.objective=contrastive"), 0
+    )
+    assert lora.model - encoder.model == 4 * looked_up, "an encoder has no head"
     again = estimate.flops_a_token(config, recipe("train.activation_checkpointing=true"), 0)
     assert again.recomputed == pytest.approx(2 * (matrices - looked_up), rel=1e-4)
     # 32 layers of 32 heads of 128: 12 x 131,072 for each token that is seen

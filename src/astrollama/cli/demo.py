@@ -38,7 +38,7 @@ def demo(
 
     Example: astrollama demo --corpus papers.jsonl.gz --minutes 5 --out runs/mine
     """
-    from astrollama.cli.opening import show_shipped_model
+    from astrollama.cli.opening import show_shipped_models
     from astrollama.console import say
     from astrollama.corpus.build import import_corpus
     from astrollama.evaluation.request import Request
@@ -68,7 +68,7 @@ def demo(
         if stage.state != "complete":
             say(f"1/5  base model: {resolved.model.base}")
             base = find_model(resolved.model.base)
-            show_shipped_model(base.name)
+            show_shipped_models(base.name)
             say(f"2/5  corpus: {corpus or 'the built-in sample, 240 abstracts'}")
             say(f"     {describe_corpus(import_corpus(source, resolved.corpus, home / 'corpus'))}")
             say("3/5  tokens")

@@ -17,7 +17,7 @@ def embed(
         typer.Option(
             "--model", help="An encoder: a run of one, minilm, or any model that `astrollama model show` takes."
         ),
-    ] = "smollm2-135m",
+    ] = "astrosmol-135m-encoder",
     file: Annotated[
         Path | None,
         typer.Option("--file", help="Papers whose abstracts to embed instead, as `corpus import` reads them."),

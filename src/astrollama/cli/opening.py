@@ -1,4 +1,4 @@
-"""What the shipped model does, shown in a minute before anything is trained."""
+"""What the shipped models do, shown in a minute before anything is trained."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ import textwrap
 from astrollama.console import say
 
 PROMPT = "We present spectroscopy of a Type Ia supernova, taken three days after the explosion. The early spectra show"
+NUM_NEIGHBOURS = 3
 _INDENT = "     "
 
 
-def show_shipped_model(base: str) -> None:
-    """A completion and the category of a text by the shipped model; nothing where its base is another than `base`.
+def show_shipped_models(base: str) -> None:
+    """A completion, a category and the nearest papers of the sample by the shipped models; nothing on another base than `base`.
 
     Raises:
-        ModelError, NetworkError: its base cannot be had.
+        ModelError, NetworkError: their base cannot be had.
     """
+    from astrollama.backends.encoders import load_encoder
     from astrollama.backends.hf import HFLanguageModel
     from astrollama.evaluation.categories.classify import classify, find_head
     from astrollama.evaluation.categories.heads import load_head
     from astrollama.models.folder import read_base_record
     from astrollama.models.load import load_model, resolve_device
-    from astrollama.models.shipped import LANGUAGE_MODEL, SHIPPED_MODELS
+    from astrollama.models.shipped import ENCODER, LANGUAGE_MODEL, SAMPLE_VECTORS, SHIPPED_MODELS
+    from astrollama.search.nearest import nearest
 
     if read_base_record(SHIPPED_MODELS[LANGUAGE_MODEL].folder).name != base:
         return
@@ -30,7 +33,11 @@ def show_shipped_model(base: str) -> None:
     (continuation,) = backend.generate([PROMPT], max_new_tokens=60, temperature=0.3, seed=0)
     _say_wrapped(f"{PROMPT} […]{continuation}")
     ((best, *_),) = classify(load_head(find_head(None)), [PROMPT], 1, encoder=backend)
+    del backend  # two models at the same time would want twice the memory
     say(f"{_INDENT}its category: {best.category}, {best.name} ({best.probability:.0%})")
+    say(f"{_INDENT}nearest to it among the sample's papers, by {ENCODER}:")
+    for near in nearest(SHIPPED_MODELS[ENCODER].folder / SAMPLE_VECTORS, load_encoder(ENCODER), PROMPT, NUM_NEIGHBOURS):
+        say(f"{_INDENT}  {near.cosine:.2f}  {near.title}")
 
 
 def _say_wrapped(text: str) -> None:

@@ -1,7 +1,8 @@
-"""Models that come with the package itself: adapters, small enough for it, on a base of `packaged`.
+"""Models that come with the package itself: adapters, small enough for it, on a base of `packaged` or on one another.
 
-A folder of `shipped/` holds what `astrollama export --format adapter` wrote, without its manifest, and in `head/` a head of
-`astrollama evaluate --tasks categorisation`. docs/experiments.md tells how they were made.
+A folder of `shipped/` holds what `astrollama export --format adapter` wrote, without its manifest; that of the language model
+also `head/`, a head of `astrollama evaluate --tasks categorisation`; that of the encoder `sample.parquet`, the vectors of the
+built-in sample by `astrollama embed`. docs/experiments.md tells how they were made.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LANGUAGE_MODEL = "astrosmol-135m"
+ENCODER = "astrosmol-135m-encoder"
 SHIPPED_HEAD = "head"
+SAMPLE_VECTORS = "sample.parquet"
 _FOLDER = Path(__file__).parent / "shipped"
 
 
@@ -28,5 +31,8 @@ class ShippedModel:
         return _FOLDER / self.name
 
 
-_MODELS = (ShippedModel(LANGUAGE_MODEL, "SmolLM2-135M trained further on abstracts of astro-ph", "Apache-2.0"),)
+_MODELS = (
+    ShippedModel(LANGUAGE_MODEL, "SmolLM2-135M trained further on abstracts of astro-ph", "Apache-2.0"),
+    ShippedModel(ENCODER, "an encoder of astronomy papers, made from astrosmol-135m", "Apache-2.0"),
+)
 SHIPPED_MODELS = {model.name: model for model in _MODELS}

@@ -73,15 +73,16 @@ def flops_a_token(config: Any, recipe: Recipe, context: float) -> TokenFlops:
 
     With N parameters in the matrices of blocks and head, A in the adapter and L blocks of H heads of size E:
     forward 2 N + 2 A + 4 L H E context; backward twice that, less 2 N where the weights are frozen. So training costs
-    6 N (full) or 4 N + 6 A (LoRA) and 12 L H E context. Activation checkpointing adds the blocks' forward pass.
+    6 N (full) or 4 N + 6 A (LoRA) and 12 L H E context. Activation checkpointing adds the blocks' forward pass. An encoder
+    has no head.
     """
     blocks = config.num_hidden_layers * count_matrix_parameters(config)
-    matrices = blocks + config.vocab_size * config.hidden_size
+    head = 0 if recipe.train.objective == "contrastive" else config.vocab_size * config.hidden_size
     adapter = _adapter_parameters(config, recipe)
     attention = 4 * config.num_hidden_layers * config.num_attention_heads * config.head_dim * context
     weights = 6 if recipe.train.method == "full" else 4
     recomputed = 2 * (blocks + adapter) + attention if recipe.train.activation_checkpointing else 0
-    return TokenFlops(weights * matrices + 6 * adapter + 3 * attention, recomputed)
+    return TokenFlops(weights * (blocks + head) + 6 * adapter + 3 * attention, recomputed)
 
 
 def trained_parameters(config: Any, recipe: Recipe) -> int:

@@ -129,6 +129,8 @@ class _Meter:
         recipe = self._prepared.recipe
         lengths = self._prepared.mixture.lengths(rows)
         context = mean_context(lengths, recipe.pack.sequence_length, "document")  # no part is longer than a sequence
+        if recipe.train.objective == "contrastive" and recipe.encoder.attention == "bidirectional":
+            context = 2 * context - 1  # a token sees all of its text
         flops = flops_a_token(self._prepared.base.model.config, recipe, context).model * sum(lengths)
         return {
             "step": position.step,
