@@ -54,8 +54,8 @@ def test_a_single_candidate_is_found() -> None:
 
 def test_fusion_by_hand() -> None:
     one, other = np.array([0.9, 0.5, 0.1]), np.array([2.0, 7.0, 3.0])
-    expected = [1 / 61 + 1 / 63, 1 / 62 + 1 / 61, 1 / 63 + 1 / 62]
-    np.testing.assert_allclose(fused(one, other), expected)
-    np.testing.assert_allclose(
-        fused(np.array([1.0, 0.0, 0.0])), [1 / 61, 1 / 63, 1 / 63], err_msg="ties: the worst rank"
-    )
+    np.testing.assert_allclose(fused(one, other), [0.5, 0.75, 0.1])
+    np.testing.assert_allclose(fused(one), [1, 0.5, 0])
+    all_but_equal = np.float32([0.9, 0.9, 0.9 + 1e-7])
+    np.testing.assert_allclose(fused(all_but_equal, other), [0, 0.5, 0.1], err_msg="rounding tells nothing apart")
+    np.testing.assert_array_equal(fused(np.zeros(3), np.zeros(3)), 0)

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-_FUSION = 60  # the constant of reciprocal rank fusion, as published
 _ROUNDING = 1e-6  # scores closer than this, relative to the largest, are equal
 
 
@@ -31,15 +30,17 @@ def gold_ranks(scores_P: np.ndarray, gold: Collection[int], excluded: Collection
 
 
 def fused(*scores: np.ndarray) -> np.ndarray:
-    """Reciprocal rank fusion (Cormack et al. 2009): the sum of 1 / (60 + rank) over several scorings of P candidates.
+    """The mean of several scorings of P candidates, each stretched to 0 to 1 (Bruch et al. 2022, arXiv:2210.11934).
 
-    Candidates of equal score share the worst rank that they have among them, so that no order is made up.
+    A scoring that tells no two candidates apart adds nothing. Ranks instead of scores (reciprocal rank fusion) lose how far a
+    scorer sets the first above the second: docs/experiments.md compares the two.
     """
     total_P = np.zeros(len(scores[0]))
     for scores_P in scores:
-        rising = np.sort(scores_P)
-        total_P += 1 / (_FUSION + len(scores_P) - np.searchsorted(rising, scores_P, side="left"))
-    return total_P
+        least, most = float(scores_P.min()), float(scores_P.max())
+        if most - least > _ROUNDING * max(abs(least), abs(most)):
+            total_P += (scores_P.astype(np.float64) - least) / (most - least)
+    return total_P / len(scores)
 
 
 def ndcg_at(ranks: Sequence[int], k: int) -> float:

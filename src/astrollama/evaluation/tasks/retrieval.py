@@ -23,7 +23,7 @@ from astrollama.sources.citations import read_citations
 
 NAME = "retrieval"
 TITLE = "Retrieval"
-VERSION = 2
+VERSION = 3
 # nDCG@10 is what the literature compares (BEIR, Thakur et al. 2021, arXiv:2104.08663), and titles have the most queries.
 PRIMARY_METRIC = "title_ndcg_at_10"
 NEEDS: frozenset[SystemAbility] = frozenset({"embed", "bm25", "tfidf"})
@@ -34,7 +34,8 @@ _PREFIXES = {RAW: "{}", FUSED: "{}_fused"}
 _ADDED = {RAW: "", FUSED: ", with BM25"}
 _HOW = {
     RAW: "",
-    FUSED: " The ranking by cosine and BM25's as one, by reciprocal rank fusion (Cormack et al. 2009); of BM25 its own.",
+    FUSED: " By the mean of cosine and BM25's score, each stretched to 0 to 1 over the candidates (Bruch et al. 2022, "
+    "arXiv:2210.11934); of BM25 its own.",
 }
 _MANY = 2000  # candidates from which on a search takes long
 _RECALLS = (1, 10, 100)
@@ -61,8 +62,8 @@ def measure(system: System, data: EvaluationData, settings: EvaluateSection) -> 
 
     Returns:
         One record a query: `subtask`, and the `ranks` of the right ones by variant of the vectors; `raw` is the ranking
-        by cosine of the vectors as they are, and `fused` that ranking and BM25's as one; BM25 and TF-IDF have no other.
-        Ties count against the right ones.
+        by cosine of the vectors as they are, and `fused` that by cosine and BM25's score together; BM25 and TF-IDF have no
+        other. Ties count against the right ones.
         `details` has of each sub-task its pool's identifiers and its numbers.
     """
     samples = []
