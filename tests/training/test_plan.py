@@ -115,6 +115,9 @@ def test_what_cannot_be_planned_is_refused(tokens: Path, tiny_model: Path, tmp_p
         plan_run(recipe, assume_data(recipe), FOUR_A100)
     with pytest.raises(RunError, match=r"has no manifest\.json"):
         read_data(recipe, tmp_path)
+    encoder = load_recipe("astrosmol-135m-encoder")
+    with pytest.raises(UserInputError, match="no plan of an encoder's training"):
+        plan_run(encoder, assume_data(encoder, 100_000), FOUR_A100)
     # a dry run checks what a run checks
     with pytest.raises(RecipeError, match="longer than the context"):
         make_plan(

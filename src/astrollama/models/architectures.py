@@ -9,10 +9,11 @@ from typing import Any
 
 from astrollama.errors import ModelError, RecipeError
 from astrollama.files import read_json
-from astrollama.models.folder import ADAPTER_CONFIG
+from astrollama.models.folder import ADAPTER_CONFIG, read_base_record
 from astrollama.models.packaged import PACKAGED_MODELS
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, WEIGHTS, cache_folder
+from astrollama.models.shipped import SHIPPED_MODELS
 from astrollama.runs import MANIFEST, STAGE
 
 _CONFIG = "config.json"
@@ -69,11 +70,13 @@ def find_config(spec: str) -> Any:
     """The `LlamaConfig` of a model; nothing is fetched.
 
     What is on this disk comes first (a folder, of which `config.json` is enough; a complete run; a GGUF file; the cache of
-    `model pull`), then a table of well-known bases.
+    `model pull`), then a table of well-known bases. A shipped model has the shape of its base.
 
     Raises:
         ModelError: there is no such model here or in the table, or it is no LLaMA.
     """
+    if spec in SHIPPED_MODELS:
+        return find_config(read_base_record(SHIPPED_MODELS[spec].folder).name)
     path = Path(spec).expanduser()
     if path.is_file():
         return _llama_config(path.parent, path, gguf_file=path.name)

@@ -114,14 +114,18 @@ def make_plan(
         AstroLlamaError: as `prepare` and `plan_run`.
         RunError: `out` holds something else.
     """
-    if recipe.train.objective == "contrastive":
-        raise UserInputError("there is no plan of an encoder's training", "give train.budget in minutes to bound it")
+    _require_language(recipe)
     prepared = prepare(recipe, tokens, replay)
     identity = prepared.identity()
     is_longer = resume and extends(out, identity)
     state = "shorter" if is_longer else stage_state(out, TRAIN_STAGE, identity, checkpoint.FOLDER)
     plan = plan_run(prepared.recipe, read_data(prepared.recipe, tokens, replay))
     return {"out": str(out), "state": state, **plan}
+
+
+def _require_language(recipe: Recipe) -> None:
+    if recipe.train.objective == "contrastive":
+        raise UserInputError("there is no plan of an encoder's training", "give train.budget in minutes to bound it")
 
 
 def plan_run(recipe: Recipe, data: Data, machines: Machines = THIS) -> dict[str, Any]:
@@ -135,8 +139,9 @@ def plan_run(recipe: Recipe, data: Data, machines: Machines = THIS) -> dict[str,
     Raises:
         ModelError: the base's shape is not known here.
         RecipeError: a target of the adapter is none.
-        UserInputError: there is no such hardware, or a budget in epochs of unknown length.
+        UserInputError: there is no such hardware, or a budget in epochs of unknown length; or it trains an encoder.
     """
+    _require_language(recipe)
     config = find_config(recipe.model.base)
     require_context(recipe, config)
     device = "cuda"
