@@ -16,7 +16,8 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def main() -> None:
         num_citing=options.citing,
     )
     measurements: dict[str, Measurement] = {}
-    for system in [*(model(name, options.vectors) for name in options.models), words(options.vectors)]:
+    systems = (model(name, options.vectors) for name in options.models)
+    for system in chain(systems, [words(options.vectors)]):  # one model in memory at a time
         measurements[system.key] = retrieval.measure(system, data, settings)
         system.close()
     print(json.dumps({"seed": options.seed, "part": options.part} | figures(measurements, data, settings), indent=2))
@@ -81,9 +83,8 @@ def model(name: str, vectors: Path) -> System:
     encoder = load_encoder(name)
     folder = vectors / (encoder.digest or name)[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    opener = partial(load_encoder, name)
     return System(
-        name, encoder.name, name, "other", frozenset({"embed"}), encoder.digest or name, folder, opener=opener
+        name, encoder.name, name, "other", frozenset({"embed"}), encoder.digest or name, folder, opener=lambda: encoder
     )
 
 
