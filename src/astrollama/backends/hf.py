@@ -18,12 +18,12 @@ from astrollama.backends.base import (
     TokenPredictions,
 )
 from astrollama.backends.hf_continuations import branches_of, likelihoods
-from astrollama.backends.hf_rows import predictions, states_of_rows
+from astrollama.backends.hf_rows import predictions, states_of_rows, vectors_of_rows
 from astrollama.console import progress
 from astrollama.errors import UnsupportedError, UserInputError
 from astrollama.models.load import LoadedModel
 from astrollama.models.loss import token_nll
-from astrollama.models.pooling import Pooling, pooled
+from astrollama.models.pooling import Pooling
 from astrollama.models.quiet import quiet_libraries
 
 MAX_WINDOW_TOKENS = 2048
@@ -155,11 +155,9 @@ class HFLanguageModel:
         copies = 2 if pooling == "echo" else 1
         rows = [[self._tokenizer.bos_id, *copies * tokens] for tokens in encoded]
         vectors_ND = np.empty((len(texts), self._model.config.hidden_size), dtype=np.float32)
-        for batch, hidden_ND in states_of_rows(
-            self._model, rows, is_causal=encoder is None or encoder.attention == "causal"
-        ):
-            states = torch.split(hidden_ND, [len(rows[number]) for number in batch])
-            vectors_ND[batch] = torch.stack([pooled(states_TD, pooling) for states_TD in states]).float().cpu().numpy()
+        is_causal = encoder is None or encoder.attention == "causal"
+        for batch, vectors_BD in vectors_of_rows(self._model, rows, pooling, is_causal=is_causal):
+            vectors_ND[batch] = vectors_BD.float().cpu().numpy()
         return vectors_ND
 
     @torch.inference_mode()

@@ -14,6 +14,7 @@ from astrollama.errors import ModelError
 from astrollama.models.attention import Documents, attending_within_documents
 from astrollama.models.forward import hidden_states
 from astrollama.models.loss import chunk_tokens
+from astrollama.models.pooling import Pooling, pooled
 
 # What goes through the model at a time; more is no faster on a CPU, and takes more memory.
 TOKENS_A_BATCH = 2048
@@ -46,6 +47,15 @@ def states_of_rows(
             hidden_ND = hidden_states(model, tokens_N, positions_N, documents)
         require_finite(hidden_ND)
         yield batch, hidden_ND
+
+
+def vectors_of_rows(
+    model: Any, rows: Sequence[Sequence[int]], pooling: Pooling = "mean", *, is_causal: bool = True
+) -> Iterator[tuple[list[int], Tensor]]:
+    """As `states_of_rows`, with one vector a row, of shape (B, D)."""
+    for batch, hidden_ND in states_of_rows(model, rows, is_causal=is_causal):
+        states = torch.split(hidden_ND, [len(rows[number]) for number in batch])
+        yield batch, torch.stack([pooled(states_TD, pooling) for states_TD in states])
 
 
 def require_finite(hidden_ND: Tensor) -> None:

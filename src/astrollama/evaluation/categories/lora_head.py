@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from astrollama.backends.hf_rows import states_of_rows
+from astrollama.backends.hf_rows import vectors_of_rows
 from astrollama.console import progress
 from astrollama.evaluation.categories.layers import low_rank_layers
 from astrollama.evaluation.categories.logistic import Linear
 from astrollama.evaluation.categories.probe import Probe
 from astrollama.models.load import LoadedModel
-from astrollama.models.pooling import pooled
 from astrollama.sections import EvaluateSection, LoraSection
 
 LORA = LoraSection(rank=8, alpha=16.0)
@@ -135,12 +134,9 @@ def _token_rows(loaded: LoadedModel, texts: Sequence[str], max_tokens: int) -> l
 def _pooled(loaded: LoadedModel, rows: Sequence[list[int]]) -> Iterator[tuple[list[int], Tensor]]:
     """Numbers of rows, and their vectors, of shape (B, D), batch by batch: the mean without BOS's state, or an encoder's own."""
     encoder = loaded.encoder
-    for batch, hidden_ND in states_of_rows(
-        loaded.model, rows, is_causal=encoder is None or encoder.attention == "causal"
-    ):
-        states = torch.split(hidden_ND, [len(rows[number]) for number in batch])
-        pooling = encoder.pooling if encoder is not None else "mean"
-        yield batch, torch.stack([pooled(states_TD, pooling) for states_TD in states])
+    if encoder is None:
+        return vectors_of_rows(loaded.model, rows)
+    return vectors_of_rows(loaded.model, rows, encoder.pooling, is_causal=encoder.attention == "causal")
 
 
 def _schedule(step: int, num_steps: int) -> float:
