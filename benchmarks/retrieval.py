@@ -16,37 +16,25 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from astrollama.backends.encoders import load_encoder
-from astrollama.evaluation.data import EvaluationData, drawn
+from _systems import data_of, model
+from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
 from astrollama.evaluation.tasks import retrieval
 from astrollama.provenance import hardware
-from astrollama.records import Document
 from astrollama.sections import EvaluateSection
 
 ALL = 10_000_000
 METRICS = ("ndcg_at_10", "recall_at_1", "recall_at_10")
 
 
-class ValidationData(EvaluationData):
-    """The validation part in place of the held-out one."""
-
-    @cached_property
-    def test(self) -> list[Document]:
-        """The validation documents in the order drawn."""
-        return drawn(self.corpus / "validation.parquet", self.seed)
-
-
 def main() -> None:
     options = parse()
-    kind = ValidationData if options.part == "validation" else EvaluationData
-    data = kind(options.corpus, options.seed, citations=options.citations)
+    data = data_of(options.part, options.corpus, options.seed, options.citations)
     settings = EvaluateSection(
         num_embeddings=ALL if options.whole else options.queries,
         num_distractors=ALL if options.whole else 0,
@@ -77,15 +65,6 @@ def parse() -> argparse.Namespace:
     if options.whole and options.part == "validation":
         parser.error("--whole takes the held-out part")
     return options
-
-
-def model(name: str, vectors: Path) -> System:
-    encoder = load_encoder(name)
-    folder = vectors / (encoder.digest or name)[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    return System(
-        name, encoder.name, name, "other", frozenset({"embed"}), encoder.digest or name, folder, opener=lambda: encoder
-    )
 
 
 def words(vectors: Path) -> System:

@@ -1,0 +1,89 @@
+"""Text categorisation by a few models, TF-IDF and keyword rules, without the base that `astrollama evaluate` measures too.
+
+The heads, metrics and intervals are those of `astrollama evaluate --tasks categorisation`; the first model is the one that
+the others are compared with. With `--part validation` the abstracts are ones that may be looked at before a choice is
+made. Prints JSON; vectors and trained heads are kept under `--vectors`, so that the same command goes on.
+
+    python benchmarks/categorisation.py astrosmol-135m-encoder minilm --corpus corpus --vectors vectors --train 40000 --test 10000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from _systems import data_of, model
+from astrollama.evaluation.categories.outcome import FULL, PROBED
+from astrollama.evaluation.data import EvaluationData
+from astrollama.evaluation.systems import System, SystemAbility
+from astrollama.evaluation.task import Measurement
+from astrollama.evaluation.tasks import categorisation
+from astrollama.provenance import hardware
+from astrollama.sections import EvaluateSection
+
+
+def main() -> None:
+    options = parse()
+    data = data_of(options.part, options.corpus, options.seed)
+    settings = EvaluateSection(
+        num_train_labelled=options.train,
+        num_test_labelled=options.test,
+        head_epochs=options.epochs,
+        head_length=options.length,
+    )
+    measurements: dict[str, Measurement] = {}
+    systems = (model(name, options.vectors) for name in options.models)
+    for system in chain(systems, [baseline("tfidf"), baseline("keywords")]):  # one model in memory at a time
+        measurements[system.key] = categorisation.measure(system, data, settings)
+        system.close()
+    print(json.dumps({"seed": options.seed, "part": options.part} | figures(measurements, data, settings), indent=2))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="what `astrollama embed --model` takes")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--vectors", type=Path, required=True, help="a folder for what is embedded, and for the heads")
+    parser.add_argument(
+        "--part", choices=("test", "validation"), default="test", help="whose abstracts are categorised"
+    )
+    parser.add_argument("--train", type=int, default=800, help="labelled training abstracts")
+    parser.add_argument("--test", type=int, default=200, help="abstracts to categorise")
+    parser.add_argument("--epochs", type=int, default=0, help="of a head that is fine-tuned beside the probe")
+    parser.add_argument("--length", type=int, default=96, help="tokens of an abstract that such a head reads")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of papers")
+    return parser.parse_args()
+
+
+def baseline(name: SystemAbility) -> System:
+    return System(name, name, name, "baseline", frozenset({name}), name, Path())
+
+
+def figures(measurements: Mapping[str, Measurement], data: EvaluationData, settings: EvaluateSection) -> dict[str, Any]:
+    first = next(iter(measurements))
+    result = categorisation.summarise(measurements, data, settings, first)
+    own = measurements[first]
+    return {
+        "train": own.details["num_train"],
+        "test": len(own.samples),
+        "systems": {
+            key: {name: {"value": one.value, "ci95": one.ci95} for name, one in estimates.items()}
+            for key, estimates in result.estimates.items()
+        },
+        f"{first} against": [
+            asdict(one)
+            for one in result.comparisons
+            if one.metric in ("macro_f1", f"{PROBED}_macro_f1", f"{FULL}_macro_f1")
+        ],
+        "methods": result.details["methods"],
+        "hardware": hardware(),
+    }
+
+
+if __name__ == "__main__":
+    main()
