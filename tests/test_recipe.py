@@ -181,6 +181,14 @@ def test_a_budget_is_read(text: str, amount: float, unit: str) -> None:
     assert (budget.amount, budget.unit) == (amount, unit)
 
 
+def test_embeddings_are_updated_in_an_encoder_alone() -> None:
+    settings = ['lora.targets=["q_proj", "embed_tokens"]', 'train.method="lora"']
+    with pytest.raises(RecipeError, match=r"lora\.targets has 'embed_tokens', .*: leave it out, or train an encoder"):
+        load_recipe("demo", settings)
+    encoder = load_recipe("demo", [*settings, 'train.objective="contrastive"'])
+    assert encoder.lora.targets == ("q_proj", "embed_tokens")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

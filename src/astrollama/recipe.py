@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from astrollama.errors import RecipeError
 from astrollama.sections import (
+    EMBEDDINGS,
     ApiSection,
     CardSection,
     CorpusSection,
@@ -71,6 +72,14 @@ class Recipe(Section):
             raise ValueError(
                 f"train.global_batch_tokens = {total} is no multiple of pack.sequence_length = {length}: "
                 f"set train.global_batch_tokens = {nearest}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _embeddings_are_an_encoders(self) -> Self:
+        if EMBEDDINGS in self.lora.targets and self.train.objective != "contrastive":
+            raise ValueError(
+                f"lora.targets has {EMBEDDINGS!r}, which is the head of many models too: leave it out, or train an encoder"
             )
         return self
 

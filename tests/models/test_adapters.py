@@ -104,6 +104,28 @@ def test_the_update_is_scaled_by_the_rank_or_its_root(
         torch.testing.assert_close(load_model(str(tmp_path / "adapter")).model(TOKENS).logits, logits)
 
 
+def test_an_update_of_the_embeddings_is_scaled_saved_and_loaded(tiny_model: Path, tmp_path: Path) -> None:
+    lora = LoraSection(rank=4, alpha=8.0, targets=("embed_tokens", "q_proj"))
+    base = load_model(str(tiny_model))
+    table = base.model.model.embed_tokens.weight.detach().clone()
+    trainable = make_trainable(base, "lora", lora)
+    layer = trainable.model.model.embed_tokens
+    second = layer.lora_embedding_B["default"]
+    torch.testing.assert_close(second.norm(dim=0), torch.ones(4), rtol=0.3, atol=0.0)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(TOKENS), table[TOKENS], rtol=0.0, atol=0.0)
+        for parameter in trainable.parameters().values():
+            parameter.normal_()
+        first = layer.lora_embedding_A["default"]
+        torch.testing.assert_close(layer(TOKENS), (table + 8.0 / 4 * (second @ first).T)[TOKENS])
+        hidden = trainable.model.model(TOKENS).last_hidden_state
+    trainable.save(tmp_path / "adapter", trainable.parameters())
+    assert not any("base_layer" in name for name in load_file(tmp_path / "adapter" / "adapter_model.safetensors"))
+    with torch.no_grad():
+        loaded = load_model(str(tmp_path / "adapter"))
+        torch.testing.assert_close(loaded.model.model(TOKENS).last_hidden_state, hidden)
+
+
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_the_weights_that_are_given_are_written_whatever_the_model_holds(
     tiny_model: Path, tmp_path: Path, method: str

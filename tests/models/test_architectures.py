@@ -70,6 +70,7 @@ def test_biases_are_counted() -> None:
         ("meta-llama/Meta-Llama-3-8B", 64, ALL_LINEAR),
         ("meta-llama/Llama-2-7b-hf", 8, ("q_proj", "v_proj")),
         ("smollm2-135m", 3, ("down_proj",)),
+        ("smollm2-135m", 4, ("embed_tokens", "q_proj")),
     ],
 )
 def test_the_adapters_count_is_that_of_peft(name: str, rank: int, targets: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,9 @@ def few_papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("encoder.attention=bidirectional", "encoder.layers_share=0.5"),
         ("encoder.pooling=last",),
         ("encoder.final_norm=false",),
+        ('lora.targets=["q_proj", "down_proj", "embed_tokens"]',),
     ],
-    ids=["mean", "bidirectional half", "last", "without final norm"],
+    ids=["mean", "bidirectional half", "last", "without final norm", "embeddings too"],
 )
 def test_it_learns_which_texts_belong_together(
     settings: tuple[str, ...], few_papers: Path, tiny_model: Path, tmp_path: Path
@@ -205,11 +207,13 @@ def test_the_loss_is_that_of_the_equation_and_papers_are_no_negatives_of_themsel
     assert summed_loss(tensor, [0, 0, 1, 1, 0, 0], 0.1).item() == pytest.approx(expected({(0, 2), (2, 0)}))
 
 
+@pytest.mark.parametrize("negatives", ["random", "near"])
 def test_an_interrupted_run_ends_as_one_that_was_not(
-    corpus: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    negatives: str, corpus: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = encoder_recipe(
         tiny_model,
+        f"encoder.negatives={negatives}",
         "lora.dropout=0.1",
         'train.budget="4_000 tokens"',
         "validation.every_steps=2",
@@ -265,6 +269,29 @@ def test_the_order_of_pairs_is_the_seed_s(pairs: PairTexts) -> None:
     assert PairPacker(pairs, 0).sequences(0) != PairPacker(pairs, 0).sequences(1)
     assert PairPacker(pairs, 0).sequences(0) != PairPacker(pairs, 1).sequences(0)
     assert sorted(PairPacker(pairs, 0).sequences(0)) == sorted(PairPacker(pairs, 1).sequences(3))
+
+
+def test_near_pairs_share_their_steps_across_epochs(pairs: PairTexts) -> None:
+    """Steps are cut from the epochs as they follow each other: the last of one may end in the next."""
+    size, num_epochs = 7, 3
+    packer = PairPacker(pairs, 0, near=size)
+    epochs = [packer.sequences(epoch) for epoch in range(num_epochs)]
+    assert epochs[0] == PairPacker(pairs, 0, near=size).sequences(0)
+    assert len(pairs) % size, "or nothing would lap over"
+    for epoch in epochs:
+        assert sorted(epoch) == sorted(PairPacker(pairs, 0).sequences(0))
+
+    def mean_cosine(epochs: list[list[Any]]) -> float:
+        sequences = list(chain.from_iterable(epochs))
+        steps = [sequences[start : start + size] for start in range(0, len(sequences) - size + 1, size)]
+        numbers = {first: number for number, (first, _) in enumerate(pairs.pairs_P2.tolist())}
+        vectors = [packer._word_vectors[[numbers[pair[0].document] for pair in step]] / 1000 for step in steps]
+        return float(np.mean([(own @ own.T)[~np.eye(size, dtype=bool)].mean() for own in vectors]))
+
+    by_chance = [PairPacker(pairs, 0).sequences(epoch) for epoch in range(num_epochs)]
+    assert mean_cosine(epochs) > mean_cosine(by_chance) + 0.05
+    misplaced = [sequences[1:] for sequences in epochs]
+    assert mean_cosine(epochs) > mean_cosine(misplaced)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ with the linear layers of its blocks in 4 bits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +16,7 @@ from astrollama.files import atomic_path
 from astrollama.models.folder import NF4, BaseRecord, EncoderRecord
 from astrollama.models.load import LoadedModel, save_adapter, save_model
 from astrollama.models.quiet import quiet_libraries
-from astrollama.sections import LoraSection
+from astrollama.sections import EMBEDDINGS, LoraSection
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,7 +93,7 @@ class _Lora:
         linears = {
             name.rsplit(".", 1)[-1] for name, m in loaded.model.model.named_modules() if isinstance(m, torch.nn.Linear)
         }
-        unknown = sorted(set(lora.targets) - linears)
+        unknown = sorted(set(lora.targets) - linears - {EMBEDDINGS})
         if unknown:
             raise RecipeError(
                 f"lora.targets names {unknown[0]!r}, which the model does not have",
@@ -114,6 +115,7 @@ class _Lora:
                 target_modules=list(lora.targets),
             )
             self._peft = get_peft_model(loaded.model, config)
+        _calm_embeddings(self._peft)
         self._base = BaseRecord(loaded.name, loaded.digest, quantization)
         self._encoder = encoder
         self.model = self._peft.get_base_model()
@@ -124,3 +126,14 @@ class _Lora:
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         with atomic_path(folder) as partial:
             save_adapter(self._peft, partial, weights, self._base, self._encoder)
+
+
+def _calm_embeddings(model: Any) -> None:
+    """Let an embedding's update begin with directions of length 1 or so.
+
+    PEFT draws them from N(0, 1): D of them are sqrt(D) long, and the learning rate of the other layers moves an embedding
+    by more than its own length in a few steps.
+    """
+    for name, parameter in model.named_parameters():
+        if "lora_embedding_B" in name:
+            parameter.data /= math.sqrt(len(parameter))  # (D, rank)

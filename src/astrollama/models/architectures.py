@@ -15,6 +15,7 @@ from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, WEIGHTS, cache_folder
 from astrollama.models.shipped import SHIPPED_MODELS
 from astrollama.runs import MANIFEST, STAGE
+from astrollama.sections import EMBEDDINGS
 
 _CONFIG = "config.json"
 _LLAMA_2_7B = {"max_position_embeddings": 4096, "rms_norm_eps": 1e-5}
@@ -137,16 +138,18 @@ def count_adapter_parameters(config: Any, rank: int, targets: Sequence[str]) -> 
     """Parameters of a LoRA adapter: for each target of `inputs` x `outputs`, rank x (inputs + outputs).
 
     Raises:
-        RecipeError: a target is no matrix of a block.
+        RecipeError: a target is neither a matrix of a block nor the embeddings.
     """
     shapes = linear_shapes(config)
-    unknown = sorted(set(targets) - set(shapes))
+    unknown = sorted(set(targets) - set(shapes) - {EMBEDDINGS})
     if unknown:
         raise RecipeError(
             f"lora.targets names {unknown[0]!r}, which the model does not have",
             f"choose from {', '.join(sorted(shapes))}",
         )
-    return int(config.num_hidden_layers) * sum(rank * sum(shapes[target]) for target in set(targets))
+    block = sum(sum(shapes[target]) for target in set(targets) - {EMBEDDINGS})
+    embeddings = config.vocab_size + config.hidden_size if EMBEDDINGS in targets else 0
+    return rank * (int(config.num_hidden_layers) * block + int(embeddings))
 
 
 def _model_folder(path: Path) -> Path:

@@ -191,7 +191,8 @@ def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedMo
         except Exception as error:
             raise _unloadable(found.path, error) from error
         with safe_open(found.path / ADAPTER_WEIGHTS, framework="pt") as file:
-            odd = sorted(get_peft_model_state_dict(adapted).keys() ^ set(file.keys()))
+            own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+            odd = sorted(own.keys() ^ set(file.keys()))
     if odd:
         raise ModelError(
             f"the tensors of {found.path} are not those of its settings ({odd[0]})", "save the adapter again"

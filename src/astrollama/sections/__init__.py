@@ -4,6 +4,7 @@ from astrollama.sections.base import MAX_SEED, Device, Section
 from astrollama.sections.corpus import CardSection, CorpusSection, DayOrNone, MonthOrNone, SourceSection
 from astrollama.sections.evaluation import ApiSection, EvaluateSection
 from astrollama.sections.training import (
+    EMBEDDINGS,
     Attention,
     Budget,
     BudgetUnit,
@@ -20,6 +21,7 @@ from astrollama.sections.training import (
 )
 
 __all__ = [
+    "EMBEDDINGS",
     "MAX_SEED",
     "ApiSection",
     "Attention",

@@ -39,6 +39,10 @@ class PackSection(Section):
     )
 
 
+# A target of LoRA beside the linear layers.
+EMBEDDINGS = "embed_tokens"
+
+
 class LoraSection(Section):
     """The adapter, where `train.method` is `lora` or `qlora`."""
 
@@ -52,7 +56,7 @@ class LoraSection(Section):
     targets: tuple[str, ...] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
         min_length=1,
-        description="The linear layers that get an update. All linear layers of a block.",
+        description="The layers that get an update. All linear layers of a block; an encoder may have `embed_tokens` too.",
     )
 
     _tuples = list_to_tuple("targets")
@@ -79,6 +83,10 @@ class EncoderSection(Section):
     )
     pairs_a_step: int = Field(
         32, ge=2, description="Pairs an optimiser step; the other texts of a step are what a text is told from."
+    )
+    negatives: Literal["random", "near"] = Field(
+        "random",
+        description="The other texts of a step: of any papers, or `near`: of papers that use the same words, so that more than the subject has to be told.",
     )
     temperature: float = Field(
         0.05, gt=0, description="Cosines are divided by it before the softmax. 0.05: a common choice."

@@ -17,6 +17,7 @@ from astrollama.records import Document, paper_and_version
 from astrollama.runs import read_manifest, verify_files
 from astrollama.sections import EncoderSection
 from astrollama.sources.citations import read_citations
+from astrollama.tokens.neighbours import groups_of_neighbours, word_vectors
 from astrollama.tokens.packing import Piece
 from astrollama.tokens.tokenizer import DocumentTokenizer
 
@@ -58,16 +59,24 @@ class PairTexts:
 
 @dataclass(frozen=True)
 class PairPacker:
-    """The pairs, epoch by epoch; each is a sequence of two pieces, a text each."""
+    """The pairs, epoch by epoch; each is a sequence of two pieces, a text each.
+
+    Attributes:
+        near: how many pairs with like words follow each other, a step's worth; 0 leaves their order to chance.
+    """
 
     shards: PairTexts
     seed: int
+    near: int = 0
 
     def sequences(self, epoch: int) -> list[list[Piece]]:
         """The pairs of an epoch in their order, which `seed` and `epoch` alone decide."""
         import numpy as np
 
-        order_P = np.random.default_rng([self.seed, epoch]).permutation(len(self.shards))
+        generator = np.random.default_rng([self.seed, epoch])
+        order_P = generator.permutation(len(self.shards))
+        if self.near:
+            order_P = self._grouped(order_P, epoch, generator)
         return [self._pieces(pair) for pair in self.shards.pairs_P2[order_P].tolist()]
 
     def sequences_of(self, pairs: Sequence[int]) -> list[list[Piece]]:
@@ -77,6 +86,25 @@ class PairPacker:
     def lengths(self, pieces: Sequence[Piece]) -> tuple[int, ...]:
         """Tokens of each text of a pair."""
         return tuple(piece.stop - piece.start for piece in pieces)
+
+    def _grouped(self, order_P: np.ndarray, epoch: int, generator: np.random.Generator) -> np.ndarray:
+        """Steps of like pairs. Whatever completes the last step of the epoch before comes first, as chance will have it."""
+        import numpy as np
+
+        first = -epoch * len(order_P) % self.near
+        groups = list(groups_of_neighbours(order_P[first:], self._word_vectors, self.near, generator))
+        whole = [group for group in groups if len(group) == self.near]
+        rest = [group for group in groups if len(group) < self.near]
+        mixed = [whole[number] for number in generator.permutation(len(whole))]
+        return np.concatenate([order_P[:first], *mixed, *rest])
+
+    @cached_property
+    def _word_vectors(self) -> np.ndarray:
+        """Where each pair lies by the tokens of both of its texts."""
+        import numpy as np
+
+        tokens = self.shards.tokens
+        return word_vectors([np.concatenate([tokens[text] for text in pair]) for pair in self.shards.pairs_P2.tolist()])
 
     def _pieces(self, pair: Sequence[int]) -> list[Piece]:
         return [Piece(text, 0, len(self.shards.tokens[text])) for text in pair]

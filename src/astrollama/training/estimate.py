@@ -21,7 +21,7 @@ from astrollama.models.architectures import (
 from astrollama.models.loss import chunk_tokens
 from astrollama.models.quantize import BLOCK_SIZE
 from astrollama.recipe import Recipe
-from astrollama.sections import Attention
+from astrollama.sections import EMBEDDINGS, Attention
 from astrollama.training import checkpoint
 from astrollama.training.hardware import Hardware
 
@@ -74,11 +74,11 @@ def flops_a_token(config: Any, recipe: Recipe, context: float) -> TokenFlops:
     With N parameters in the matrices of blocks and head, A in the adapter and L blocks of H heads of size E:
     forward 2 N + 2 A + 4 L H E context; backward twice that, less 2 N where the weights are frozen. So training costs
     6 N (full) or 4 N + 6 A (LoRA) and 12 L H E context. Activation checkpointing adds the blocks' forward pass. An encoder
-    has no head.
+    has no head; what is looked up, an update of the embeddings too, costs nothing.
     """
     blocks = config.num_hidden_layers * count_matrix_parameters(config)
     head = 0 if recipe.train.objective == "contrastive" else config.vocab_size * config.hidden_size
-    adapter = _adapter_parameters(config, recipe)
+    adapter = _adapter_parameters(config, recipe, looked_up=False)
     attention = 4 * config.num_hidden_layers * config.num_attention_heads * config.head_dim * context
     weights = 6 if recipe.train.method == "full" else 4
     recomputed = 2 * (blocks + adapter) + attention if recipe.train.activation_checkpointing else 0
@@ -142,10 +142,11 @@ def seconds_a_step(
     return max(work, traffic / hardware.bandwidth.value)
 
 
-def _adapter_parameters(config: Any, recipe: Recipe) -> int:
+def _adapter_parameters(config: Any, recipe: Recipe, looked_up: bool = True) -> int:
     if recipe.train.method == "full":
         return 0
-    return count_adapter_parameters(config, recipe.lora.rank, recipe.lora.targets)
+    targets = [target for target in recipe.lora.targets if looked_up or target != EMBEDDINGS]
+    return count_adapter_parameters(config, recipe.lora.rank, targets)
 
 
 def _element_bytes(recipe: Recipe) -> int:

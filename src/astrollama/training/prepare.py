@@ -63,7 +63,11 @@ class Prepared:
 
     def packer(self, shards: TokenShards | PairTexts) -> Packer | PairPacker:
         """The sequences of documents, or the pairs."""
-        return PairPacker(shards, self.recipe.train.seed) if isinstance(shards, PairTexts) else self._packer(shards)
+        if isinstance(shards, PairTexts):
+            encoder = self.recipe.encoder
+            near = encoder.pairs_a_step if encoder.negatives == "near" else 0
+            return PairPacker(shards, self.recipe.train.seed, near)
+        return self._packer(shards)
 
     def _packer(self, shards: TokenShards) -> Packer:
         pack = self.recipe.pack
