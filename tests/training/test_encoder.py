@@ -23,6 +23,7 @@ from astrollama.models.load import first_layers, load_model, load_tokenizer
 from astrollama.models.merge import merge
 from astrollama.models.parallel import Parallel
 from astrollama.recipe import Recipe
+from astrollama.release.export import ExportSettings, export
 from astrollama.sections import CorpusSection, EncoderSection
 from astrollama.sources.files import FileSource
 from astrollama.sources.sample import SAMPLE
@@ -137,6 +138,32 @@ def test_a_saved_encoder_says_how_it_makes_vectors(corpus: Path, tiny_model: Pat
         (tmp_path / "copy" / "encoder.json").write_text(record.read_text().replace(right, wrong))
         with pytest.raises(ModelError, match=wrong.strip('"')):
             load_model(str(tmp_path / "copy"))
+
+
+def test_a_whitened_encoder_has_the_same_vectors_wherever_it_lies(
+    corpus: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    settings = ("encoder.attention=bidirectional", "encoder.final_norm=false", 'train.budget="2_000 tokens"')
+    for name, whitening in (("plain", 0.0), ("run", 1.0)):
+        recipe = encoder_recipe(tiny_model, *settings, f"encoder.whitening={whitening}")
+        train(recipe, corpus, tmp_path / name, resume=False)
+    texts = [document.text for document in read_documents(corpus / "train.parquet")]
+
+    def vectors(name: str) -> np.ndarray:
+        return HFLanguageModel(load_model(str(tmp_path / name))).embed(texts)
+
+    plain_ND, whitened_ND = vectors("plain"), vectors("run")
+    spread = [np.linalg.eigvalsh(np.cov(own_ND.T)) for own_ND in (plain_ND, whitened_ND)]
+    assert spread[1][-1] / spread[1][32] < 0.2 * spread[0][-1] / spread[0][32]
+    export(str(tmp_path / "run"), tmp_path / "export", ExportSettings("adapter"))
+    assert np.array_equal(vectors("export"), whitened_ND)
+    before = load_model(str(tmp_path / "export")).digest
+    for damaged, match in ((b"none", "whitening.safetensors is damaged"), (None, "has no whitening.safetensors")):
+        file = tmp_path / "export" / "whitening.safetensors"
+        file.unlink() if damaged is None else file.write_bytes(damaged)
+        with pytest.raises(ModelError, match=match):
+            load_model(str(tmp_path / "export"))
+    assert before == load_model(str(tmp_path / "run")).digest != load_model(str(tmp_path / "plain")).digest
 
 
 def test_an_adapter_is_a_base_too(corpus: Path, tokens: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -314,6 +341,14 @@ def test_an_encoder_is_no_base(corpus: Path, tiny_model: Path, tmp_path: Path) -
     train(encoder_recipe(tiny_model, 'train.budget="600 tokens"'), corpus, tmp_path / "run", resume=False)
     with pytest.raises(ModelError, match="is an encoder"):
         train(encoder_recipe(tmp_path / "run"), corpus, tmp_path / "again", resume=False)
+
+
+def test_too_few_pairs_are_not_whitened_by(few_papers: Path, tiny_model: Path, tmp_path: Path) -> None:
+    recipe = encoder_recipe(tiny_model, 'encoder.pairs=["title"]', "encoder.whitening=0.5")
+    with pytest.raises(
+        RecipeError, match=r"with 8 pairs for the 64 .*: set encoder\.whitening = 0, or give a corpus of 128"
+    ):
+        train(recipe, few_papers, tmp_path / "run", resume=False)
 
 
 def test_a_corpus_without_pairs_is_told(few_papers: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from astrollama.errors import ModelError
+from astrollama.files import sha256_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +20,7 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 BASE_RECORD = "base.json"
 ENCODER_RECORD = "encoder.json"
+WHITENING = "whitening.safetensors"
 WEIGHTS_FILE = "model"
 SHARD_BYTES = 5_000_000_000
 NF4 = "nf4"
@@ -53,12 +55,14 @@ class EncoderRecord:
     Attributes:
         num_layers: the first layers of its base, which are all that it has.
         final_norm: whether its base's final norm comes behind them.
+        whitened: whether `whitening.safetensors`, an affine map of the last states, comes behind that.
     """
 
     pooling: Literal["mean", "last"]
     attention: Literal["causal", "bidirectional"]
     num_layers: int
     final_norm: bool = True
+    whitened: bool = False
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
@@ -144,9 +148,11 @@ def read_encoder_record(folder: Path) -> EncoderRecord | None:
             f"{folder / ENCODER_RECORD} cannot be used ({error})", "fetch or save the encoder again"
         ) from error
     known = encoder.pooling in ("mean", "last") and encoder.attention in ("causal", "bidirectional")
-    known = known and isinstance(encoder.final_norm, bool)
+    known = known and isinstance(encoder.final_norm, bool) and isinstance(encoder.whitened, bool)
     if not known or not isinstance(encoder.num_layers, int) or encoder.num_layers < 1:
         raise ModelError(f"{folder / ENCODER_RECORD} holds {record}", "fetch or save the encoder again")
+    if encoder.whitened and not (folder / WHITENING).is_file():
+        raise ModelError(f"{folder} has no {WHITENING}", "fetch or save the encoder again")
     return encoder
 
 
@@ -156,6 +162,7 @@ def adapter_digest(folder: Path, base: BaseRecord) -> str:
     state = [weights_digest(folder), settings, base.digest, *([base.quantization] if base.quantization else [])]
     encoder = read_encoder_record(folder)
     state += [asdict(encoder)] if encoder else []
+    state += [sha256_file(folder / WHITENING)] if encoder and encoder.whitened else []
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
@@ -192,12 +199,12 @@ def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model or adapter folder, sorted by name.
+    """The safetensors files of a model or adapter folder, sorted by name, without what whitens an encoder.
 
     Raises:
         ModelError: there are none, some of an index are missing, or the weights are pickled.
     """
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(file for file in folder.glob("*.safetensors") if file.name != WHITENING)
     if not files:
         pickled = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLE_SUFFIXES)
         if pickled:

@@ -23,6 +23,7 @@ from astrollama.models.folder import (
 )
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import ModelFolder, find_model, model_digest
+from astrollama.models.whitening import add_whitening
 from astrollama.sections import Device
 from astrollama.tokens.tokenizer import DocumentTokenizer
 
@@ -200,6 +201,8 @@ def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedMo
     model = adapted.get_base_model().eval()
     if encoder is not None:  # its layers are wanted by nobody, and cost time
         _fold(model)
+    if encoder is not None and encoder.whitened:
+        add_whitening(model, found.path)
     return LoadedModel(found.name, model, on.tokenizer, digest, on.name, on.digest, encoder)
 
 

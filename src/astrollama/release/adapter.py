@@ -22,6 +22,7 @@ from astrollama.models.folder import (
     ADAPTER_WEIGHTS,
     BASE_RECORD,
     ENCODER_RECORD,
+    WHITENING,
     open_weights,
     read_base_record,
     tensor_shapes,
@@ -55,7 +56,7 @@ class LowRank:
 
 def copy_adapter(source: Path, folder: Path, dtype: str) -> None:
     """Write an adapter's settings, weights and records into an existing folder."""
-    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE_RECORD, ENCODER_RECORD):
+    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE_RECORD, ENCODER_RECORD, WHITENING):
         if (source / name).is_file():
             copy_file(source / name, folder / name)
     _name_base(folder)

@@ -105,6 +105,12 @@ class EncoderSection(Section):
         True,
         description="Whether the last hidden states go through the model's final norm. Without it they keep their lengths, so that training learns how much each token weighs in the mean.",
     )
+    whitening: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How far the directions of vectors are evened out after training: 0 not at all, 1 until all vary alike (Su et al. 2021, arXiv:2103.15316); 0.5 is often better than either.",
+    )
     max_tokens: int = Field(
         128, ge=8, description="Tokens of a text that training reads, the first; an encoder reads all."
     )

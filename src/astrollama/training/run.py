@@ -32,6 +32,7 @@ from astrollama.training.prepare import Prepared, prepare, require_space
 from astrollama.training.prepare_encoder import prepare_encoder
 from astrollama.training.state import State
 from astrollama.training.trackers import TENSORBOARD
+from astrollama.training.whiten import write_whitening
 
 RECIPE = "recipe.toml"
 
@@ -142,7 +143,9 @@ def _train(prepared: Prepared, tokens: Path, replay: Path | None, stage: StageDi
     if prepared.pairs is not None:
         settings = recipe.encoder
         num_layers = base.model.config.num_hidden_layers
-        encoder = EncoderRecord(settings.pooling, settings.attention, num_layers, settings.final_norm)
+        encoder = EncoderRecord(
+            settings.pooling, settings.attention, num_layers, settings.final_norm, whitened=settings.whitening > 0
+        )
     trainable = make_trainable(base, recipe.train.method, recipe.lora, encoder)
     if ranks.size == 1:
         trainable.model.to(ranks.device)
@@ -152,6 +155,8 @@ def _train(prepared: Prepared, tokens: Path, replay: Path | None, stage: StageDi
         return
     trainable.save(out / MODEL, weights)
     if prepared.pairs is not None:
+        if recipe.encoder.whitening:
+            write_whitening(out / MODEL, trainable, weights, prepared.pairs, recipe)
         list_pairs(prepared.pairs, base.name, out / INDEX)
     else:
         packed = [tokens, *([] if prepared.replay is None or replay is None else [replay])]
