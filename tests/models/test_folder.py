@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from astrollama.errors import ModelError
-from astrollama.models.folder import check_folder, num_parameters, weights_digest
+from astrollama.models.folder import check_folder, num_parameters, save_tensors, weights_digest
 from astrollama.models.load import load_model
 from astrollama.models.registry import find_model
 
@@ -40,6 +40,15 @@ def test_the_digest_tells_one_changed_weight(folder: Path) -> None:
     tensors["model.norm.weight"][0] += 1e-6
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     assert weights_digest(folder) != before
+
+
+def test_weights_are_for_everyone_whom_any_other_file_is_for(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    save_tensors(tmp_path / "weights.safetensors", {"a": torch.arange(6.0).reshape(2, 3).T})
+    assert (tmp_path / "weights.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+    torch.testing.assert_close(
+        load_file(tmp_path / "weights.safetensors")["a"], torch.tensor([[0.0, 3], [1, 4], [2, 5]])
+    )
 
 
 def test_tied_weights_are_counted_once(folder: Path) -> None:

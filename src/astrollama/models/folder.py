@@ -175,18 +175,26 @@ def write_weights(
         shapes: the names and shapes of all tensors, in the order in which they are divided among shards.
         tensor: the tensor of a name; asked for shard by shard, so that never more than one shard is in memory.
     """
-    from safetensors.torch import save_file
-
     shards = _shards(shapes, shard_bytes)
     weight_map: dict[str, str] = {}
     for number, names in enumerate(shards, start=1):
         file = f"{WEIGHTS_FILE}{f'-{number:05d}-of-{len(shards):05d}' if len(shards) > 1 else ''}.safetensors"
-        save_file({name: tensor(name).contiguous() for name in names}, folder / file, metadata={"format": "pt"})
+        save_tensors(folder / file, {name: tensor(name) for name in names})
         weight_map |= dict.fromkeys(names, file)
     if len(shards) > 1:
         num_values = sum(map(prod, shapes.values()))
         index = {"metadata": {"total_parameters": num_values, "total_size": 4 * num_values}, "weight_map": weight_map}
         (folder / _INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file, for whomever any other new file is for: the library alone lets nobody else read it."""
+    from safetensors.torch import save_file
+
+    file.touch()
+    mode = file.stat().st_mode
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file, metadata={"format": "pt"})
+    file.chmod(mode)
 
 
 def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.errors import ModelError
-from astrollama.models.folder import WHITENING, open_weights
+from astrollama.models.folder import WHITENING, open_weights, save_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -48,9 +48,7 @@ def whitening_of(vectors_ND: torch.Tensor, power: float) -> torch.nn.Linear:
 
 def save_whitening(folder: Path, linear: torch.nn.Linear) -> None:
     """Write it beside an encoder's adapter."""
-    from safetensors.torch import save_file
-
-    save_file({"weight": linear.weight.contiguous(), "bias": linear.bias.contiguous()}, folder / WHITENING)
+    save_tensors(folder / WHITENING, {"weight": linear.weight, "bias": linear.bias})
 
 
 def add_whitening(model: Any, folder: Path) -> None:

@@ -25,6 +25,7 @@ from astrollama.models.folder import (
     WHITENING,
     open_weights,
     read_base_record,
+    save_tensors,
     tensor_shapes,
 )
 from astrollama.models.load import LoadedModel
@@ -159,8 +160,6 @@ def _name_base(folder: Path) -> None:
 
 
 def _store_as(folder: Path, dtype: str) -> None:
-    from safetensors.torch import save_file
-
     with open_weights(folder / ADAPTER_WEIGHTS) as file:
         tensors = {name: file.get_tensor(name).to(getattr(torch, dtype), copy=True) for name in file.keys()}  # noqa: SIM118
-    save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    save_tensors(folder / ADAPTER_WEIGHTS, tensors)

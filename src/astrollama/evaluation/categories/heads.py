@@ -10,7 +10,7 @@ from astrollama.errors import ModelError, RunError
 from astrollama.evaluation.categories.logistic import Linear
 from astrollama.evaluation.categories.probe import Probe
 from astrollama.files import atomic_path, read_json, sha256_file, write_json
-from astrollama.models.folder import ADAPTER_WEIGHTS, BASE_RECORD, BaseRecord, open_weights
+from astrollama.models.folder import ADAPTER_WEIGHTS, BASE_RECORD, BaseRecord, open_weights, save_tensors
 from astrollama.provenance import versions
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Head:
 
 def save_head(folder: Path, head: Head) -> None:
     """Write a head, atomically, in the place of an earlier one; `head.json` has the hashes of the other files."""
-    from safetensors.numpy import save_file
+    import torch
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     lora = None if isinstance(head.classifier, Probe) else head.classifier
@@ -57,7 +57,7 @@ def save_head(folder: Path, head: Head) -> None:
     }
     with atomic_path(folder) as partial:
         partial.mkdir()
-        save_file(tensors, partial / _WEIGHTS)
+        save_tensors(partial / _WEIGHTS, {name: torch.from_numpy(values) for name, values in tensors.items()})
         if lora is not None:
             _save_adapter(partial / ADAPTER, lora, head.base)
         files = sorted(path for path in partial.rglob("*") if path.is_file())
@@ -120,8 +120,6 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def _save_adapter(folder: Path, lora: LoraHead, base: BaseRecord) -> None:
     """Write the low-rank layers as an adapter that `load_model` reads too, where `base` is a whole language model."""
-    from safetensors.torch import save_file
-
     from astrollama.evaluation.categories.layers import peft_config
     from astrollama.evaluation.categories.lora_head import LORA as SETTINGS
 
@@ -129,7 +127,7 @@ def _save_adapter(folder: Path, lora: LoraHead, base: BaseRecord) -> None:
     config = peft_config(SETTINGS)
     config.base_model_name_or_path = base.name
     config.save_pretrained(folder)
-    save_file({name: tensor.contiguous() for name, tensor in lora.adapter.items()}, folder / ADAPTER_WEIGHTS)
+    save_tensors(folder / ADAPTER_WEIGHTS, lora.adapter)
     write_json(folder / BASE_RECORD, base.to_json())
 
 
