@@ -12,7 +12,7 @@ from astrollama.sections import PackSection, ReplaySection
 from astrollama.tokens.pairs import read_pairs
 from astrollama.training.prepare import Prepared, with_device
 from astrollama.training.trackers import require_trackers
-from astrollama.training.whiten import require_pairs_to_whiten
+from astrollama.training.whiten import LEAST_TEXTS, whitens
 
 
 def prepare_encoder(recipe: Recipe, corpus: Path, citations: Path | None, device: str = "cpu") -> Prepared:
@@ -25,7 +25,7 @@ def prepare_encoder(recipe: Recipe, corpus: Path, citations: Path | None, device
 
     Raises:
         ModelError, NetworkError: the base cannot be had.
-        RecipeError: the method is no adapter, a text is longer than the base's context, or pairs are too few to whiten by.
+        RecipeError: the method is no adapter, or a text is longer than the base's context.
         RunError, SourceError, UserInputError: as `read_pairs`; or the GPU, or a package that the recipe asks for, is not
             there.
     """
@@ -45,7 +45,10 @@ def prepare_encoder(recipe: Recipe, corpus: Path, citations: Path | None, device
             f"set encoder.max_tokens = {context - 1} or less",
         )
     pairs = read_pairs(corpus, "train", base.tokenizer, recipe.encoder, citations)
-    require_pairs_to_whiten(pairs, base.model.config.hidden_size, recipe)
+    width = base.model.config.hidden_size
+    if recipe.encoder.whitening and not whitens(recipe, pairs, width):
+        told = f"{len(pairs)} pairs tell too little of {width} dimensions, {LEAST_TEXTS * width} are needed"
+        warn(f"encoder.whitening = {recipe.encoder.whitening} has no effect: {told}")
     validation = None
     if recipe.validation.every_steps:
         validation = read_pairs(corpus, "validation", base.tokenizer, recipe.encoder, citations)

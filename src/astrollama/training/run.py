@@ -32,7 +32,7 @@ from astrollama.training.prepare import Prepared, prepare, require_space
 from astrollama.training.prepare_encoder import prepare_encoder
 from astrollama.training.state import State
 from astrollama.training.trackers import TENSORBOARD
-from astrollama.training.whiten import write_whitening
+from astrollama.training.whiten import whitens, write_whitening
 
 RECIPE = "recipe.toml"
 
@@ -141,10 +141,10 @@ def _train(prepared: Prepared, tokens: Path, replay: Path | None, stage: StageDi
     torch.manual_seed(recipe.train.seed)
     encoder = None
     if prepared.pairs is not None:
-        settings = recipe.encoder
-        num_layers = base.model.config.num_hidden_layers
+        settings, config = recipe.encoder, base.model.config
+        whitened = whitens(recipe, prepared.pairs, config.hidden_size)
         encoder = EncoderRecord(
-            settings.pooling, settings.attention, num_layers, settings.final_norm, whitened=settings.whitening > 0
+            settings.pooling, settings.attention, config.num_hidden_layers, settings.final_norm, whitened
         )
     trainable = make_trainable(base, recipe.train.method, recipe.lora, encoder)
     if ranks.size == 1:
@@ -155,7 +155,7 @@ def _train(prepared: Prepared, tokens: Path, replay: Path | None, stage: StageDi
         return
     trainable.save(out / MODEL, weights)
     if prepared.pairs is not None:
-        if recipe.encoder.whitening:
+        if encoder is not None and encoder.whitened:
             write_whitening(out / MODEL, trainable, weights, prepared.pairs, recipe)
         list_pairs(prepared.pairs, base.name, out / INDEX)
     else:

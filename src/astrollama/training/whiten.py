@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from astrollama.backends.hf_rows import vectors_of_rows
-from astrollama.errors import RecipeError
 from astrollama.models.whitening import save_whitening, whitening_of
 
 if TYPE_CHECKING:
@@ -19,20 +18,12 @@ if TYPE_CHECKING:
     from astrollama.tokens.pairs import PairTexts
 
 # Fewer than twice the dimensions tell nothing of the weak directions; more than four times tell little more.
-_LEAST_TEXTS, _MOST_TEXTS = 2, 4
+LEAST_TEXTS, _MOST_TEXTS = 2, 4
 
 
-def require_pairs_to_whiten(pairs: PairTexts, width: int, recipe: Recipe) -> None:
-    """Make sure that there are texts enough.
-
-    Raises:
-        RecipeError: there are not.
-    """
-    if recipe.encoder.whitening and len(pairs) < _LEAST_TEXTS * width:
-        raise RecipeError(
-            f"encoder.whitening = {recipe.encoder.whitening} with {len(pairs)} pairs for the {width} dimensions of the model",
-            f"set encoder.whitening = 0, or give a corpus of {_LEAST_TEXTS * width} pairs",
-        )
+def whitens(recipe: Recipe, pairs: PairTexts, width: int) -> bool:
+    """Whether a run's vectors, of `width` dimensions, are evened out: it asks for that, and there are texts enough."""
+    return recipe.encoder.whitening > 0 and len(pairs) >= LEAST_TEXTS * width
 
 
 @torch.no_grad()
