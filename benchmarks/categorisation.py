@@ -13,11 +13,10 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from _systems import data_of, model
+from _systems import data_of, measured, parser
 from astrollama.evaluation.categories.outcome import FULL, PROBED
 from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.systems import System, SystemAbility
@@ -36,28 +35,17 @@ def main() -> None:
         head_epochs=options.epochs,
         head_length=options.length,
     )
-    measurements: dict[str, Measurement] = {}
-    systems = (model(name, options.vectors) for name in options.models)
-    for system in chain(systems, [baseline("tfidf"), baseline("keywords")]):  # one model in memory at a time
-        measurements[system.key] = categorisation.measure(system, data, settings)
-        system.close()
+    measurements = measured(categorisation, options, data, settings, baseline("tfidf"), baseline("keywords"))
     print(json.dumps({"seed": options.seed, "part": options.part} | figures(measurements, data, settings), indent=2))
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="what `astrollama embed --model` takes")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--vectors", type=Path, required=True, help="a folder for what is embedded, and for the heads")
-    parser.add_argument(
-        "--part", choices=("test", "validation"), default="test", help="whose abstracts are categorised"
-    )
-    parser.add_argument("--train", type=int, default=800, help="labelled training abstracts")
-    parser.add_argument("--test", type=int, default=200, help="abstracts to categorise")
-    parser.add_argument("--epochs", type=int, default=0, help="of a head that is fine-tuned beside the probe")
-    parser.add_argument("--length", type=int, default=96, help="tokens of an abstract that such a head reads")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of papers")
-    return parser.parse_args()
+    own = parser(__doc__.splitlines()[0], vectors=", and for the heads")
+    own.add_argument("--train", type=int, default=800, help="labelled training abstracts")
+    own.add_argument("--test", type=int, default=200, help="abstracts to categorise")
+    own.add_argument("--epochs", type=int, default=0, help="of a head that is fine-tuned beside the probe")
+    own.add_argument("--length", type=int, default=96, help="tokens of an abstract that such a head reads")
+    return own.parse_args()
 
 
 def baseline(name: SystemAbility) -> System:

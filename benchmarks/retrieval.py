@@ -16,11 +16,10 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from _systems import data_of, model
+from _systems import data_of, measured, parser
 from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.task import Measurement
@@ -42,28 +41,19 @@ def main() -> None:
         num_half_queries=0,
         num_citing=options.citing,
     )
-    measurements: dict[str, Measurement] = {}
-    systems = (model(name, options.vectors) for name in options.models)
-    for system in chain(systems, [words(options.vectors)]):  # one model in memory at a time
-        measurements[system.key] = retrieval.measure(system, data, settings)
-        system.close()
+    measurements = measured(retrieval, options, data, settings, words(options.vectors))
     print(json.dumps({"seed": options.seed, "part": options.part} | figures(measurements, data, settings), indent=2))
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="what `astrollama embed --model` takes")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--vectors", type=Path, required=True, help="a folder for what is embedded")
-    parser.add_argument("--part", choices=("test", "validation"), default="test", help="whose titles are asked for")
-    parser.add_argument("--queries", type=int, default=600, help="titles, and candidates without --whole")
-    parser.add_argument("--whole", action="store_true", help="every paper of the corpus is a candidate")
-    parser.add_argument("--citations", type=Path, help="who cites whom: references are looked for too")
-    parser.add_argument("--citing", type=int, default=300, help="citing papers")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of papers")
-    options = parser.parse_args()
+    own = parser(__doc__.splitlines()[0], vectors="")
+    own.add_argument("--queries", type=int, default=600, help="titles, and candidates without --whole")
+    own.add_argument("--whole", action="store_true", help="every paper of the corpus is a candidate")
+    own.add_argument("--citations", type=Path, help="who cites whom: references are looked for too")
+    own.add_argument("--citing", type=int, default=300, help="citing papers")
+    options = own.parse_args()
     if options.whole and options.part == "validation":
-        parser.error("--whole takes the held-out part")
+        own.error("--whole takes the held-out part")
     return options
 
 
