@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from astrollama.errors import ModelError, RecipeError
+from astrollama.errors import ModelError
 from astrollama.files import atomic_path
+from astrollama.models.architectures import require_targets
 from astrollama.models.folder import NF4, BaseRecord, EncoderRecord
 from astrollama.models.load import LoadedModel, save_adapter, save_model
 from astrollama.models.quiet import quiet_libraries
-from astrollama.sections import EMBEDDINGS, LoraSection
+from astrollama.sections import LoraSection
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,17 +89,7 @@ class _Lora:
     def __init__(
         self, loaded: LoadedModel, lora: LoraSection, quantization: str | None, encoder: EncoderRecord | None
     ) -> None:
-        import torch
-
-        linears = {
-            name.rsplit(".", 1)[-1] for name, m in loaded.model.model.named_modules() if isinstance(m, torch.nn.Linear)
-        }
-        unknown = sorted(set(lora.targets) - linears - {EMBEDDINGS})
-        if unknown:
-            raise RecipeError(
-                f"lora.targets names {unknown[0]!r}, which the model does not have",
-                f"choose from {', '.join(sorted(linears))}",
-            )
+        require_targets(loaded.model.config, lora.targets)
         if quantization is not None:
             from astrollama.models.quantize import quantize_model
 

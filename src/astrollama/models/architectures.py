@@ -134,8 +134,8 @@ def count_matrix_parameters(config: Any) -> int:
     return sum(inputs * outputs for inputs, outputs in linear_shapes(config).values())
 
 
-def count_adapter_parameters(config: Any, rank: int, targets: Sequence[str]) -> int:
-    """Parameters of a LoRA adapter: for each target of `inputs` x `outputs`, rank x (inputs + outputs).
+def require_targets(config: Any, targets: Sequence[str]) -> None:
+    """Make sure that a model has the layers that an adapter is to update.
 
     Raises:
         RecipeError: a target is neither a matrix of a block nor the embeddings.
@@ -147,6 +147,16 @@ def count_adapter_parameters(config: Any, rank: int, targets: Sequence[str]) -> 
             f"lora.targets names {unknown[0]!r}, which the model does not have",
             f"choose from {', '.join(sorted(shapes))}",
         )
+
+
+def count_adapter_parameters(config: Any, rank: int, targets: Sequence[str]) -> int:
+    """Parameters of a LoRA adapter: for each target of `inputs` x `outputs`, rank x (inputs + outputs).
+
+    Raises:
+        RecipeError: as `require_targets`.
+    """
+    require_targets(config, targets)
+    shapes = linear_shapes(config)
     block = sum(sum(shapes[target]) for target in set(targets) - {EMBEDDINGS})
     embeddings = config.vocab_size + config.hidden_size if EMBEDDINGS in targets else 0
     return rank * (int(config.num_hidden_layers) * block + int(embeddings))

@@ -201,8 +201,8 @@ def _load_adapter(found: ModelFolder, device: str, base: str | None) -> LoadedMo
     model = adapted.get_base_model().eval()
     if encoder is not None:  # its layers are wanted by nobody, and cost time
         _fold(model)
-    if encoder is not None and encoder.whitened:
-        add_whitening(model, found.path)
+        if encoder.whitened:
+            add_whitening(model, found.path)
     return LoadedModel(found.name, model, on.tokenizer, digest, on.name, on.digest, encoder)
 
 

@@ -34,15 +34,13 @@ def whitening_of(vectors_ND: torch.Tensor, power: float) -> torch.nn.Linear:
     import torch
 
     double_ND = vectors_ND.double()
-    mean_D = double_ND.mean(dim=0)
-    variances_D, directions_DD = torch.linalg.eigh(torch.cov((double_ND - mean_D).T))
-    largest = variances_D[-1]
-    scales_D = (variances_D / largest).clamp(min=_LEAST_VARIANCE) ** (-power / 2)
+    variances_D, directions_DD = torch.linalg.eigh(torch.cov(double_ND.T))
+    scales_D = (variances_D / variances_D[-1]).clamp(min=_LEAST_VARIANCE) ** (-power / 2)
     matrix_DD = directions_DD @ torch.diag(scales_D) @ directions_DD.T
     linear = torch.nn.Linear(*matrix_DD.shape)
     with torch.no_grad():
         linear.weight.copy_(matrix_DD)
-        linear.bias.copy_(-mean_D @ matrix_DD)
+        linear.bias.copy_(-double_ND.mean(dim=0) @ matrix_DD)
     return linear.requires_grad_(False)
 
 
