@@ -34,6 +34,9 @@ def main() -> None:
         num_test_labelled=options.test,
         head_epochs=options.epochs,
         head_length=options.length,
+        head_lr=options.lr,
+        head_rank=options.rank,
+        head_embeddings=options.embeddings,
     )
     measurements = measured(categorisation, options, data, settings, baseline("tfidf"), baseline("keywords"))
     print(json.dumps({"seed": options.seed, "part": options.part} | figures(measurements, data, settings), indent=2))
@@ -45,6 +48,9 @@ def parse() -> argparse.Namespace:
     own.add_argument("--test", type=int, default=200, help="abstracts to categorise")
     own.add_argument("--epochs", type=int, default=0, help="of a head that is fine-tuned beside the probe")
     own.add_argument("--length", type=int, default=96, help="tokens of an abstract that such a head reads")
+    own.add_argument("--lr", type=float, default=5e-4, help="of such a head, at its peak")
+    own.add_argument("--rank", type=int, default=8, help="of such a head's layers")
+    own.add_argument("--embeddings", action="store_true", help="such a head changes embeddings too")
     return own.parse_args()
 
 

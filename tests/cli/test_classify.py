@@ -41,7 +41,7 @@ def evaluation(sample_corpus: Path, tiny_model: Path, tmp_path_factory: pytest.T
     return home
 
 
-@pytest.mark.parametrize("kind", ["probe", "lora"])
+@pytest.mark.parametrize("kind", ["probe", "lora", "words"])
 def test_a_text_has_its_likeliest_categories(kind: str, evaluation: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head = str(evaluation / "measurements" / "base" / "heads" / kind)
     assert run(["classify", TEXT, "--head", head]) == 0
@@ -64,7 +64,7 @@ def test_the_best_head_of_an_evaluation_is_used_and_told(
     told = capsys.readouterr().err
     scores = {
         kind: json.loads((evaluation / "measurements" / "base" / "heads" / kind / "head.json").read_text())["macro_f1"]
-        for kind in ("probe", "lora")
+        for kind in ("probe", "lora", "words")
     }
     assert f"macro-F1 {max(scores.values()):.3f}" in told
     monkeypatch.chdir(evaluation.parent.parent)

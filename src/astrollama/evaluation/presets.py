@@ -27,6 +27,7 @@ _QUICK = {
     "num_half_queries": 6,
     "num_citing": 0,
     "num_train_labelled": 20,
+    "num_words_labelled": 1_000,
     "num_test_labelled": 20,
     "num_zero_shot": 0,
     "head_epochs": 0,

@@ -106,7 +106,7 @@ class _Lora:
                 target_modules=list(lora.targets),
             )
             self._peft = get_peft_model(loaded.model, config)
-        _calm_embeddings(self._peft)
+        calm_embeddings(self._peft)
         self._base = BaseRecord(loaded.name, loaded.digest, quantization)
         self._encoder = encoder
         self.model = self._peft.get_base_model()
@@ -119,12 +119,12 @@ class _Lora:
             save_adapter(self._peft, partial, weights, self._base, self._encoder)
 
 
-def _calm_embeddings(model: Any) -> None:
-    """Let an embedding's update begin with directions of length 1 or so.
+def calm_embeddings(model: Any, adapter: str = "default") -> None:
+    """Let an embedding's update by a new adapter begin with directions of length 1 or so.
 
     PEFT draws them from N(0, 1): D of them are sqrt(D) long, and the learning rate of the other layers moves an embedding
     by more than its own length in a few steps.
     """
     for name, parameter in model.named_parameters():
-        if "lora_embedding_B" in name:
+        if f"lora_embedding_B.{adapter}" in name:
             parameter.data /= math.sqrt(len(parameter))  # (D, rank)

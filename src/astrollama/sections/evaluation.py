@@ -86,10 +86,20 @@ class EvaluateSection(Section):
         ge=2,
         description="Training abstracts that a linear probe or a head learns categories from; TF-IDF and MiniLM learn from them too.",
     )
+    num_words_labelled: int = Field(
+        1_000_000,
+        ge=2,
+        description="Training abstracts that words are taught by where they stand beside a model's vectors; more than there are takes all.",
+    )
     num_test_labelled: int = Field(200, ge=2, description="Held-out abstracts that are put into categories.")
     num_zero_shot: int = Field(60, ge=0, description="Of these, how many by likelihood alone.")
     head_epochs: int = Field(1, ge=0, description="Epochs of training a head with LoRA; 0 leaves it out.")
     head_length: int = Field(96, ge=8, description="Tokens of an abstract that the head reads: the first.")
+    head_lr: float = Field(5e-4, gt=0, description="Peak learning rate of the head.")
+    head_rank: int = Field(8, ge=1, description="Rank of the head's low-rank layers; alpha is twice of it.")
+    head_embeddings: bool = Field(
+        False, description="Let the head change embeddings too: with few layers and thousands of labels."
+    )
     num_builtin_questions: int = Field(
         120,
         ge=1,

@@ -18,11 +18,12 @@ from astrollama.errors import ModelError, UserInputError
 from astrollama.evaluation.categories.classify import classify, find_head
 from astrollama.evaluation.categories.heads import Head, load_head, save_head
 from astrollama.evaluation.categories.labels import find_labels, label_documents
-from astrollama.evaluation.categories.logistic import Linear
+from astrollama.evaluation.categories.logistic import Linear, fused
 from astrollama.evaluation.categories.lora_head import START_STRENGTH, LoraHead, train_head
-from astrollama.evaluation.categories.outcome import FINE_TUNED, PROBED
+from astrollama.evaluation.categories.outcome import FINE_TUNED, FULL, PROBED
 from astrollama.evaluation.categories.probe import Probe, fit_probe
-from astrollama.evaluation.categories.trained import train_heads
+from astrollama.evaluation.categories.trained import Words, train_heads
+from astrollama.evaluation.categories.words import learn_words
 from astrollama.evaluation.systems import System
 from astrollama.files import TEMPORARY_PREFIX
 from astrollama.models.adapters import make_trainable
@@ -37,6 +38,7 @@ MEASURED = {"macro_f1": 0.5, "macro_f1_ci95": [0.4, 0.6], "num_test": 9}
 LABELS = find_labels(separable(3, 0))
 TRAIN, TEST = (label_documents(separable(number, seed), LABELS, number) for number, seed in ((48, 0), (30, 1)))
 TEXTS = TEST.texts[:5]
+WORDS = learn_words(TRAIN.texts, TRAIN.targets_N, len(LABELS), pairs=True)
 
 
 @pytest.fixture
@@ -63,9 +65,12 @@ def trained(loaded: LoadedModel, settings: EvaluateSection = SETTINGS) -> LoraHe
     return train_head(loaded, TRAIN.texts, TRAIN.targets_N, probe_of(loaded), settings)
 
 
-def kept(folder: Path, loaded: LoadedModel, classifier: Probe | LoraHead, **measured: Any) -> Path:
+def kept(
+    folder: Path, loaded: LoadedModel, classifier: Probe | LoraHead, *, words: bool = False, **measured: Any
+) -> Path:
     base = BaseRecord(loaded.name, loaded.digest, None)
-    save_head(folder, Head(LABELS, base, classifier, MEASURED | measured, {"num_train": 48}))
+    head = Head(LABELS, base, classifier, MEASURED | measured, {"num_train": 48}, WORDS if words else None)
+    save_head(folder, head)
     return folder
 
 
@@ -144,7 +149,10 @@ def test_a_text_longer_than_the_head_reads_counts_by_its_first_tokens(loaded: Lo
 
 @pytest.mark.parametrize("kind", ["model", "adapter"])
 @pytest.mark.parametrize("of", ["probe", "lora"])
-def test_a_kept_head_says_the_same(of: str, kind: str, tiny_model: Path, adapter: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [False, True])
+def test_a_kept_head_says_the_same(
+    words: bool, of: str, kind: str, tiny_model: Path, adapter: str, tmp_path: Path
+) -> None:
     loaded = load_model(str(tiny_model) if kind == "model" else adapter)
     classifier = probe_of(loaded) if of == "probe" else trained(loaded)
     before = (
@@ -152,13 +160,17 @@ def test_a_kept_head_says_the_same(of: str, kind: str, tiny_model: Path, adapter
         if isinstance(classifier, Probe)
         else classifier.logits(loaded, TEXTS)
     )
-    head = load_head(kept(tmp_path / "heads" / of, loaded, classifier))
+    if words:
+        before = fused(before, WORDS.logits(TEXTS))
+    head = load_head(kept(tmp_path / "heads" / of, loaded, classifier, words=words))
     assert (head.labels, head.measured, head.training) == (LABELS, MEASURED, {"num_train": 48})
     found = classify(head, TEXTS, 3)
     exp_NC = np.exp(before - before.max(axis=-1, keepdims=True))
     for suggestions, row_C in zip(found, exp_NC / exp_NC.sum(axis=-1, keepdims=True), strict=True):
         assert [own.category for own in suggestions] == [LABELS[index] for index in np.argsort(-row_C)]
-        assert [own.probability for own in suggestions] == pytest.approx(sorted(row_C, reverse=True), rel=1e-5)
+        assert [own.probability for own in suggestions] == pytest.approx(
+            sorted(row_C, reverse=True), rel=1e-3 if words else 1e-5
+        )
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last"])
@@ -174,8 +186,8 @@ def test_the_heads_of_an_encoder_are_kept_and_used(pooling: str, adapter: str, t
     system = System(
         "other", "an encoder", adapter, "other", frozenset({"embed"}), "", tmp_path / "own", opener=lambda: encoder
     )
-    outcome = train_heads(system, TRAIN, TEST, LABELS, SETTINGS)
-    for method, name in ((PROBED, "probe"), (FINE_TUNED, "lora")):
+    outcome = train_heads(system, TRAIN, TEST, LABELS, Words(WORDS, 48), SETTINGS)
+    for method, name in ((PROBED, "probe"), (FINE_TUNED, "lora"), (FULL, "words")):
         found = classify(load_head(tmp_path / "own" / "heads" / name), TEXTS, 1)
         assert [own.category for (own,) in found] == [LABELS[i] for i in outcome.predictions[method].predicted_N[:5]]
 
@@ -209,9 +221,12 @@ def test_a_model_that_has_gone_is_asked_for(loaded: LoadedModel, tmp_path: Path)
     assert len(classify(head, TEXTS, 1, model=loaded.name)) == len(TEXTS)
 
 
-@pytest.mark.parametrize("name", ["head.safetensors", "adapter/adapter_model.safetensors", "adapter/base.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["head.safetensors", "adapter/adapter_model.safetensors", "adapter/base.json", "words.safetensors", "words.txt"],
+)
 def test_a_damaged_or_missing_file_is_one_line(name: str, loaded: LoadedModel, tmp_path: Path) -> None:
-    folder = kept(tmp_path / "lora", loaded, trained(loaded))
+    folder = kept(tmp_path / "lora", loaded, trained(loaded), words=True)
     (folder / name).write_bytes((folder / name).read_bytes()[:-1])
     with pytest.raises(ModelError, match=r"is missing or damaged: make it again: astrollama evaluate"):
         load_head(folder)

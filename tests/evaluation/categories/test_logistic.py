@@ -4,7 +4,7 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from astrollama.evaluation.categories.labels import one_hot
-from astrollama.evaluation.categories.logistic import choose_c, fit_multi, fit_single, softmax
+from astrollama.evaluation.categories.logistic import choose_c, fit_multi, fit_single, fused, softmax
 from astrollama.evaluation.categories.probe import fit_probe
 
 
@@ -60,3 +60,11 @@ def test_a_probe_does_not_mind_a_constant_feature_nor_the_scale_of_one(
     other, other_c = fit_probe(scaled_ND, targets_N, 4)
     assert other_c == c
     assert other.logits(scaled_ND) == pytest.approx(probe.logits(features_ND), abs=1e-3)
+
+
+def test_two_classifiers_are_fused_by_the_geometric_mean_of_their_probabilities() -> None:
+    first_NC, second_NC = np.random.default_rng(1).normal(0, 3, size=(2, 7, 4))
+    product_NC = np.sqrt(softmax(first_NC) * softmax(second_NC))
+    found_NC = softmax(fused(first_NC, second_NC + 5))
+    assert found_NC == pytest.approx(product_NC / product_NC.sum(-1, keepdims=True))
+    assert softmax(fused(first_NC, first_NC)) == pytest.approx(softmax(first_NC))

@@ -64,7 +64,7 @@ def test_a_model_against_itself_shows_no_difference(
 ) -> None:
     result = categorisation.summarise(measurements, sample, SETTINGS, "adapted")
     itself = [own for own in result.comparisons if own.against == "base"]
-    assert [own.metric for own in itself] == [name for name in result.infos if not name.startswith("full_")]
+    assert [own.metric for own in itself] == list(result.infos)
     assert all((own.difference, own.ci95, own.verdict) == (0, [0, 0], "undecided") for own in itself)
     assert {own.metric for own in result.comparisons if own.against == "keywords"} == {
         "macro_f1",
@@ -72,6 +72,7 @@ def test_a_model_against_itself_shows_no_difference(
         "multi_macro_f1",
         "multi_subset_accuracy",
     }
+    assert "full_macro_f1" in {own.metric for own in result.comparisons if own.against == "tfidf"}
 
 
 def test_metrics_are_those_of_the_samples(sample: EvaluationData, measurements: dict[str, Measurement]) -> None:
@@ -82,6 +83,7 @@ def test_metrics_are_those_of_the_samples(sample: EvaluationData, measurements: 
         ("keywords", "rules", "macro_f1"),
         ("base", "probe", "probe_macro_f1"),
         ("base", "head", "head_macro_f1"),
+        ("base", "full", "full_macro_f1"),
         ("base", "zero_shot", "zero_shot_macro_f1"),
     ]:
         samples = [own for own in measurements[key].samples if method in own]
@@ -129,9 +131,9 @@ def test_the_report_shows_every_category_and_the_subjects_mistakes(
         assert sum(int(row[4] or 0) for row in table.rows) == 20
     bars, confusion = result.figures
     assert [list(series.x) for series in bars.series] == [
-        ["linear probe", "fine-tuned head", "zero-shot"],
-        ["linear probe", "fine-tuned head", "zero-shot"],
-        ["words alone", "words, taught by all"],
+        ["linear probe", "fine-tuned head", "with words", "zero-shot"],
+        ["linear probe", "fine-tuned head", "with words", "zero-shot"],
+        ["words alone", "with words"],
         ["words alone"],
     ]
     assert sum(sum(series.y) for series in confusion.series) == 20
@@ -143,7 +145,7 @@ def test_heads_are_kept_with_their_score(
     sample: EvaluationData, measurements: dict[str, Measurement], folder: Path
 ) -> None:
     estimates = categorisation.summarise(measurements, sample, SETTINGS, "adapted").estimates["base"]
-    for kind, name in (("probe", "probe_macro_f1"), ("lora", "head_macro_f1")):
+    for kind, name in (("probe", "probe_macro_f1"), ("lora", "head_macro_f1"), ("words", "full_macro_f1")):
         head = load_head(folder / "base" / "heads" / kind)
         assert list(head.labels) == measurements["base"].details["labels"]
         assert head.measured == {
@@ -158,11 +160,22 @@ def test_without_epochs_and_zero_shot_the_probe_is_all(
 ) -> None:
     settings = SETTINGS.model_copy(update={"head_epochs": 0, "num_zero_shot": 0})
     own = measured(system("plain"), sample, settings)
-    assert set(own.samples[0]) == {"id", "label", "labels", "probe"}
+    assert set(own.samples[0]) == {"id", "label", "labels", "probe", "full"}
     assert own.details["main"] == "probe"
     encoder = measured(system("encoder", frozenset({"embed"})), sample, settings)
     assert encoder.samples == own.samples
-    assert [path.name for path in (folder / "encoder" / "heads").iterdir()] == ["probe"]
+    assert {path.name for path in (folder / "encoder" / "heads").iterdir()} == {"probe", "words"}
+
+
+def test_a_model_has_the_words_of_tfidf_beside_its_best_method(
+    sample: EvaluationData, measurements: dict[str, Measurement]
+) -> None:
+    details = measurements["base"].details
+    own, words = details["methods"]["full"], measurements["tfidf"].details["methods"]["full"]
+    assert (own["with"], own["num_words_train"]) == (details["main"], words["num_train"])
+    for by_both, by_words in zip(measurements["base"].samples, measurements["tfidf"].samples, strict=True):
+        agreed = by_both[details["main"]]["label"] == by_words["full"]["label"]
+        assert not agreed or by_both["full"]["label"] == by_words["full"]["label"]
 
 
 def test_a_scorer_that_cannot_embed_has_no_trained_method(sample: EvaluationData, system: MakeSystem) -> None:

@@ -15,7 +15,7 @@ from astrollama.corpus.clean import repair_texts
 from astrollama.errors import ModelError, UserInputError
 from astrollama.evaluation.categories.heads import FOLDER, RECORD, Head, read_record
 from astrollama.evaluation.categories.labels import plain_name
-from astrollama.evaluation.categories.logistic import softmax
+from astrollama.evaluation.categories.logistic import fused, softmax
 from astrollama.evaluation.categories.probe import Probe
 from astrollama.files import TEMPORARY_PREFIX
 from astrollama.models.shipped import LANGUAGE_MODEL, SHIPPED_HEAD, SHIPPED_MODELS
@@ -106,9 +106,10 @@ def _logits(head: Head, texts: Sequence[str], encoder: Any) -> np.ndarray:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             part = texts[start : start + TEXTS_AT_ONCE]
             if isinstance(head.classifier, Probe):
-                logits.append(head.classifier.logits(encoder.embed(part)))
+                own_NC = head.classifier.logits(encoder.embed(part))
             else:
-                logits.append(head.classifier.logits(encoder.loaded, part))
+                own_NC = head.classifier.logits(encoder.loaded, part)
+            logits.append(own_NC if head.words is None else fused(own_NC, head.words.logits(part)))
             bar.update(start + len(part))
     return np.concatenate(logits)
 

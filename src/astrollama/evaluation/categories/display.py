@@ -14,13 +14,18 @@ from astrollama.evaluation.intervals import Estimate
 _NAMES = {
     RULES: "keyword rules",
     WORDS: "TF-IDF and logistic regression",
-    FULL: "TF-IDF, taught by all",
+    FULL: "TF-IDF of words and pairs",
     PROBED: "linear probe",
     FINE_TUNED: "fine-tuned head",
     ZERO_SHOT: "zero-shot",
 }
 _ON_WORDS = "words alone"
-_GROUPS = {PROBED: "linear probe", FINE_TUNED: "fine-tuned head", ZERO_SHOT: "zero-shot", FULL: "words, taught by all"}
+_GROUPS = {
+    PROBED: "linear probe",
+    FINE_TUNED: "fine-tuned head",
+    FULL: "with words",
+    ZERO_SHOT: "zero-shot",
+}
 
 
 def f1_figure(estimates: Mapping[str, Mapping[str, Estimate]]) -> Figure:

@@ -1,4 +1,6 @@
-"""Trained heads on disk: `head.json`, `head.safetensors`, and for a fine-tuned one a folder `adapter` in PEFT's layout."""
+"""Trained heads on disk: `head.json`, `head.safetensors`, for a fine-tuned one a folder `adapter` in PEFT's layout, and for one that
+reads words beside vectors `words.safetensors` and `words.txt`, one word a line in the order of the weights.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,18 @@ from typing import TYPE_CHECKING, Any
 from astrollama.errors import ModelError, RunError
 from astrollama.evaluation.categories.logistic import Linear
 from astrollama.evaluation.categories.probe import Probe
-from astrollama.files import atomic_path, read_json, sha256_file, write_json
-from astrollama.models.folder import ADAPTER_WEIGHTS, BASE_RECORD, BaseRecord, open_weights, save_tensors
+from astrollama.evaluation.categories.words import WordClassifier
+from astrollama.files import atomic_path, read_json, sha256_file, write_json, write_text
+from astrollama.models.folder import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    BASE_RECORD,
+    BaseRecord,
+    open_weights,
+    save_tensors,
+)
 from astrollama.provenance import versions
+from astrollama.sections import LoraSection
 
 if TYPE_CHECKING:
     from astrollama.evaluation.categories.lora_head import LoraHead
@@ -21,7 +32,9 @@ FOLDER = "heads"
 RECORD = "head.json"
 ADAPTER = "adapter"
 PROBE, LORA = "probe", "lora"
+WITH_WORDS = "words"
 _WEIGHTS = "head.safetensors"
+_WORD_WEIGHTS, _VOCABULARY = "words.safetensors", "words.txt"
 _FIX = "make it again: astrollama evaluate MODEL --corpus CORPUS --out OUT --tasks categorisation"
 
 
@@ -33,6 +46,7 @@ class Head:
         base: the model whose vectors it takes, by name and digest.
         measured: `macro_f1`, its interval `macro_f1_ci95` and `num_test`, on held-out documents.
         training: how it was trained, and `num_train`.
+        words: what is told by words as well, or None.
     """
 
     labels: tuple[str, ...]
@@ -40,6 +54,7 @@ class Head:
     classifier: Probe | LoraHead
     measured: dict[str, Any]
     training: dict[str, Any]
+    words: WordClassifier | None = None
 
 
 def save_head(folder: Path, head: Head) -> None:
@@ -60,6 +75,8 @@ def save_head(folder: Path, head: Head) -> None:
         save_tensors(partial / _WEIGHTS, {name: torch.from_numpy(values) for name, values in tensors.items()})
         if lora is not None:
             _save_adapter(partial / ADAPTER, lora, head.base)
+        if head.words is not None:
+            _save_words(partial, head.words)
         files = sorted(path for path in partial.rglob("*") if path.is_file())
         record = {
             "version": VERSION,
@@ -96,6 +113,7 @@ def load_head(folder: Path) -> Head:
         classifier=probe if record["kind"] == PROBE else _load_adapter(folder / ADAPTER, probe, record["max_tokens"]),
         measured={name: record[name] for name in ("macro_f1", "macro_f1_ci95", "num_test")},
         training=record["training"],
+        words=_load_words(folder) if _VOCABULARY in record["files"] else None,
     )
 
 
@@ -121,10 +139,9 @@ def read_record(folder: Path) -> dict[str, Any]:
 def _save_adapter(folder: Path, lora: LoraHead, base: BaseRecord) -> None:
     """Write the low-rank layers as an adapter that `load_model` reads too, where `base` is a whole language model."""
     from astrollama.evaluation.categories.layers import peft_config
-    from astrollama.evaluation.categories.lora_head import LORA as SETTINGS
 
     folder.mkdir()
-    config = peft_config(SETTINGS)
+    config = peft_config(lora.lora)
     config.base_model_name_or_path = base.name
     config.save_pretrained(folder)
     save_tensors(folder / ADAPTER_WEIGHTS, lora.adapter)
@@ -134,5 +151,22 @@ def _save_adapter(folder: Path, lora: LoraHead, base: BaseRecord) -> None:
 def _load_adapter(folder: Path, probe: Probe, max_tokens: int) -> LoraHead:
     from astrollama.evaluation.categories.lora_head import LoraHead
 
+    config = read_json(folder / ADAPTER_CONFIG)
+    lora = LoraSection(rank=config["r"], alpha=config["lora_alpha"], targets=tuple(sorted(config["target_modules"])))
     tensors = open_weights(folder / ADAPTER_WEIGHTS)
-    return LoraHead({name: tensors.get_tensor(name) for name in tensors.keys()}, probe, max_tokens)  # noqa: SIM118
+    return LoraHead({name: tensors.get_tensor(name) for name in tensors.keys()}, probe, max_tokens, lora)  # noqa: SIM118
+
+
+def _save_words(folder: Path, words: WordClassifier) -> None:
+    """In half precision: there are hundreds of thousands of them."""
+    import torch
+
+    tensors = {name: torch.from_numpy(values).half() for name, values in words.tensors.items()}
+    save_tensors(folder / _WORD_WEIGHTS, tensors)
+    write_text(folder / _VOCABULARY, "".join(f"{word}\n" for word in words.vocabulary))
+
+
+def _load_words(folder: Path) -> WordClassifier:
+    tensors = open_weights(folder / _WORD_WEIGHTS)
+    named = {name: tensors.get_tensor(name).double().numpy() for name in tensors.keys()}  # noqa: SIM118
+    return WordClassifier.restored((folder / _VOCABULARY).read_text(encoding="utf-8").split("\n")[:-1], named)

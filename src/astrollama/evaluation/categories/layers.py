@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.nn import Parameter
 
+from astrollama.models.adapters import calm_embeddings
 from astrollama.models.quiet import quiet_libraries
 from astrollama.sections import LoraSection
 
@@ -41,6 +42,7 @@ def low_rank_layers(model: Any, lora: LoraSection, seed: int) -> Iterator[dict[s
         with quiet_libraries(), torch.random.fork_rng():
             torch.manual_seed(seed)
             inject_adapter_in_model(peft_config(lora), model, adapter_name=_NAME)
+            calm_embeddings(model, _NAME)
         for name, module in model.named_modules():
             if isinstance(module, LoraLayer):
                 module.set_adapter([*active.get(name, []), _NAME])

@@ -21,12 +21,10 @@ from astrollama.evaluation.categories.layers import low_rank_layers
 from astrollama.evaluation.categories.logistic import Linear
 from astrollama.evaluation.categories.probe import Probe
 from astrollama.models.load import LoadedModel
-from astrollama.sections import EvaluateSection, LoraSection
+from astrollama.sections import EMBEDDINGS, EvaluateSection, LoraSection
 
-LORA = LoraSection(rank=8, alpha=16.0)
 # Of the probe that it begins as: one that is held back less has no loss left on its few texts, and nothing is learnt.
 START_STRENGTH = 1e-3
-PEAK_LR = 5e-4
 WARMUP_SHARE = 0.1
 WEIGHT_DECAY = 0.01
 MAX_GRAD_NORM = 1.0
@@ -41,18 +39,20 @@ class LoraHead:
         adapter: the low-rank layers' weights, by PEFT's names, on the CPU.
         probe: the linear layer.
         max_tokens: how many tokens of a text it reads, the first.
+        lora: the shape of the low-rank layers.
     """
 
     adapter: Mapping[str, Tensor]
     probe: Probe
     max_tokens: int
+    lora: LoraSection
 
     @torch.no_grad()
     def logits(self, loaded: LoadedModel, texts: Sequence[str]) -> np.ndarray:
         """Of shape (N, C). The model is as it was afterwards."""
         rows = _token_rows(loaded, texts, self.max_tokens)
         vectors_ND = np.empty((len(rows), loaded.model.config.hidden_size), dtype=np.float32)
-        with low_rank_layers(loaded.model, LORA, seed=0) as weights:
+        with low_rank_layers(loaded.model, self.lora, seed=0) as weights:
             for name, weight in weights.items():
                 weight.copy_(self.adapter[name])
             for batch, pooled_BD in _pooled(loaded, rows):
@@ -71,6 +71,7 @@ def train_head(
 
     AdamW, linear warm-up and decay; `TEXTS_A_STEP` texts a step, in an order drawn anew for each epoch.
     """
+    lora = _lora(settings)
     rows = _token_rows(loaded, texts, settings.head_length)
     device = loaded.model.device
     mean_D, scale_D, weights_CD, bias_C = (
@@ -84,13 +85,13 @@ def train_head(
         for start in range(0, len(rows), TEXTS_A_STEP)
     ]
     with (
-        low_rank_layers(loaded.model, LORA, settings.seed) as adapter,
+        low_rank_layers(loaded.model, lora, settings.seed) as adapter,
         progress("training a head for categories", len(steps)) as bar,
     ):
         trained = [*adapter.values(), weights_CD.requires_grad_(), bias_C.requires_grad_()]
-        optimizer = torch.optim.AdamW(trained, lr=PEAK_LR, weight_decay=WEIGHT_DECAY)
+        optimizer = torch.optim.AdamW(trained, lr=settings.head_lr, weight_decay=WEIGHT_DECAY)
         for step, numbers in enumerate(steps):
-            optimizer.param_groups[0]["lr"] = PEAK_LR * _schedule(step, len(steps))
+            optimizer.param_groups[0]["lr"] = settings.head_lr * _schedule(step, len(steps))
             loss = 0.0
             for batch, pooled_BD in _pooled(loaded, [rows[number] for number in numbers]):
                 targets_B = torch.tensor(targets_N[numbers[batch]], device=device)
@@ -104,25 +105,32 @@ def train_head(
             bar.update(step + 1, f"loss {loss:.3f}")
         weights = {name: weight.detach().cpu().clone() for name, weight in adapter.items()}
     linear = Linear(*(values.detach().double().cpu().numpy() for values in (weights_CD, bias_C)))
-    return LoraHead(weights, Probe(probe.mean_D, probe.scale_D, linear), settings.head_length)
+    return LoraHead(weights, Probe(probe.mean_D, probe.scale_D, linear), settings.head_length, lora)
 
 
 def recipe(settings: EvaluateSection) -> dict[str, Any]:
     """How a head is trained, for its record."""
+    lora = _lora(settings)
     return {
         "num_epochs": settings.head_epochs,
         "max_tokens": settings.head_length,
         "texts_a_step": TEXTS_A_STEP,
-        "peak_lr": PEAK_LR,
+        "peak_lr": settings.head_lr,
         "warmup_share": WARMUP_SHARE,
         "weight_decay": WEIGHT_DECAY,
         "max_grad_norm": MAX_GRAD_NORM,
         "start_c": START_STRENGTH,
-        "lora_rank": LORA.rank,
-        "lora_alpha": LORA.alpha,
-        "lora_targets": list(LORA.targets),
+        "lora_rank": lora.rank,
+        "lora_alpha": lora.alpha,
+        "lora_targets": list(lora.targets),
         "seed": settings.seed,
     }
+
+
+def _lora(settings: EvaluateSection) -> LoraSection:
+    blocks = LoraSection.model_fields["targets"].default
+    targets = (*blocks, EMBEDDINGS) if settings.head_embeddings else blocks
+    return LoraSection(rank=settings.head_rank, alpha=2.0 * settings.head_rank, targets=targets)
 
 
 def _token_rows(loaded: LoadedModel, texts: Sequence[str], max_tokens: int) -> list[list[int]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from astrollama.evaluation.categories.keywords import classify_by_rules, count_terms, has_rules
 from astrollama.evaluation.categories.labels import LabelledTexts, label_documents, one_hot
+from astrollama.evaluation.categories.logistic import softmax
 from astrollama.evaluation.categories.outcome import FULL, RULES, WORDS, ZERO_SHOT, Outcome, Prediction
-from astrollama.evaluation.categories.trained import train_heads
-from astrollama.evaluation.categories.words import predict_by_words, predict_by_words_of_many
+from astrollama.evaluation.categories.trained import Words, train_heads
+from astrollama.evaluation.categories.words import learn_words, predict_by_words
 from astrollama.evaluation.categories.zero_shot import category_probabilities
 from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.systems import System
@@ -25,8 +28,11 @@ def categorise(
     if "keywords" in system.abilities:
         return _by_rules(train, test, labels)
     if "tfidf" in system.abilities:
-        return _by_words(train, label_documents(data.train, labels, len(data.train)), test, len(labels))
-    outcome = train_heads(system, train, test, labels, settings) if "embed" in system.abilities else Outcome({})
+        return _by_words(train, _taught_by_all(data, labels, settings.num_words_labelled), test, len(labels))
+    outcome = Outcome({})
+    if "embed" in system.abilities:
+        words = _taught_by_all(data, labels, settings.num_words_labelled)
+        outcome = train_heads(system, train, test, labels, words, settings)
     texts = test.texts[: settings.num_zero_shot]
     if "score" in system.abilities and texts:
         probabilities_NC = category_probabilities(system.scorer(), texts, labels)
@@ -42,9 +48,16 @@ def _by_rules(train: LabelledTexts, test: LabelledTexts, labels: tuple[str, ...]
     return Outcome({RULES: Prediction(predicted_N, all_NC=all_NC)}, RULES)
 
 
-def _by_words(train: LabelledTexts, every: LabelledTexts, test: LabelledTexts, num_labels: int) -> Outcome:
+def _by_words(train: LabelledTexts, words: Words, test: LabelledTexts, num_labels: int) -> Outcome:
     predictions = {
         WORDS: predict_by_words(train, test.texts, num_labels),
-        FULL: predict_by_words_of_many(every, test.texts, num_labels),
+        FULL: Prediction.of_probabilities(softmax(words.classifier.logits(test.texts))),
     }
-    return Outcome(predictions, WORDS, {FULL: {"num_train": len(every.ids)}})
+    return Outcome(predictions, WORDS, {FULL: {"num_train": words.num_train}})
+
+
+@lru_cache(maxsize=1)  # every system is tried together with the same words
+def _taught_by_all(data: EvaluationData, labels: tuple[str, ...], limit: int) -> Words:
+    """TF-IDF of words and pairs, taught by every labelled training document, or by `limit`: no model could afford as many."""
+    every = label_documents(data.train, labels, limit)
+    return Words(learn_words(every.texts, every.targets_N, len(labels), pairs=True), len(every.ids))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-# The methods, by the names that their metrics begin with. `full` is TF-IDF taught by every labelled training document.
+# The methods, by the names that their metrics begin with. `full` is TF-IDF taught by all labelled training documents: alone, or
+# together with a model's best trained method.
 RULES, WORDS, FULL, PROBED, FINE_TUNED, ZERO_SHOT = "rules", "words", "full", "probe", "head", "zero_shot"
 
 

@@ -17,7 +17,7 @@ from astrollama.sections import EvaluateSection
 
 METHODS = (RULES, WORDS, FULL, PROBED, FINE_TUNED, ZERO_SHOT)
 # those whose metrics bear their names; rules and words are the main method wherever they are
-_NAMED = (PROBED, FINE_TUNED, ZERO_SHOT, FULL)
+_NAMED = (PROBED, FINE_TUNED, FULL, ZERO_SHOT)
 
 
 @dataclass(frozen=True)
