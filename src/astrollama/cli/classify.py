@@ -20,7 +20,7 @@ def classify(
         Path | None,
         typer.Option(
             "--head",
-            help="A head's folder, or an evaluation's, of which the best head is taken. Default: the one of astrosmol-135m.",
+            help="A head's folder, or an evaluation's, of which the best head is taken. Default: the one that comes along.",
         ),
     ] = None,
     model: Annotated[
@@ -38,7 +38,7 @@ def classify(
     top: Annotated[int, typer.Option(min=1, help="How many categories to show.")] = 3,
     json: JsonOption = False,
 ) -> None:
-    """Tell the category of a text, by the head that comes with astrosmol-135m or one that `evaluate` trained.
+    """Tell the category of a text, by the head that comes along, on astrosmol-135m-encoder, or one that `evaluate` trained.
 
     Example: astrollama classify "We present radial velocities of a hot Jupiter's host star"
     """
@@ -47,7 +47,6 @@ def classify(
     from astrollama.evaluation.categories.classify import classify as classify_texts
     from astrollama.evaluation.categories.classify import find_head
     from astrollama.evaluation.categories.heads import load_head
-    from astrollama.models.shipped import LANGUAGE_MODEL
     from astrollama.sources.files import read_abstracts
 
     if text is not None and file is None:
@@ -59,10 +58,8 @@ def classify(
     folder = find_head(head)
     trained = load_head(folder)
     if folder != head:
-        which = (
-            f"the head of {LANGUAGE_MODEL}" if head is None else f"the head {folder}, trained on {trained.base.name}"
-        )
-        say(f"by {which}: macro-F1 {trained.measured['macro_f1']:.3f}")
+        which = "the head that comes along" if head is None else f"the head {folder}"
+        say(f"by {which}, trained on {trained.base.name}: macro-F1 {trained.measured['macro_f1']:.3f}")
     found = classify_texts(trained, [text for _, text in papers], top, model=model, base=base)
     if file is not None:
         for (identifier, _), suggestions in zip(papers, found, strict=True):

@@ -32,11 +32,12 @@ def show_shipped_models(base: str) -> None:
     backend = HFLanguageModel(load_model(LANGUAGE_MODEL, resolve_device("auto")))
     (continuation,) = backend.generate([PROMPT], max_new_tokens=60, temperature=0.3, seed=0)
     _say_wrapped(f"{PROMPT} […]{continuation}")
-    ((best, *_),) = classify(load_head(find_head(None)), [PROMPT], 1, encoder=backend)
     del backend  # two models at the same time would want twice the memory
+    encoder = load_encoder(ENCODER)
+    ((best, *_),) = classify(load_head(find_head(None)), [PROMPT], 1, encoder=encoder)
     say(f"{_INDENT}its category: {best.category}, {best.name} ({best.probability:.0%})")
     say(f"{_INDENT}nearest to it among the sample's papers, by {ENCODER}:")
-    for near in nearest(SHIPPED_MODELS[ENCODER].folder / SAMPLE_VECTORS, load_encoder(ENCODER), PROMPT, NUM_NEIGHBOURS):
+    for near in nearest(SHIPPED_MODELS[ENCODER].folder / SAMPLE_VECTORS, encoder, PROMPT, NUM_NEIGHBOURS):
         say(f"{_INDENT}  {near.cosine:.2f}  {near.title}")
 
 

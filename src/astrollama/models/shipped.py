@@ -1,8 +1,8 @@
 """Models that come with the package itself: adapters, small enough for it, on a base of `packaged` or on one another.
 
-A folder of `shipped/` holds what `astrollama export --format adapter` wrote, without its manifest; that of the language model
-also `head/`, a head of `astrollama evaluate --tasks categorisation`; that of the encoder `sample.parquet`, the vectors of the
-built-in sample by `astrollama embed`. docs/experiments.md tells how they were made.
+A folder of `shipped/` holds what `astrollama export --format adapter` wrote, without its manifest; that of the encoder also `head/`,
+a head of `astrollama evaluate --tasks categorisation`, and `sample.parquet`, the vectors of the built-in sample by `astrollama
+embed`. docs/experiments.md tells how they were made.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 
 LANGUAGE_MODEL = "astrosmol-135m"
 ENCODER = "astrosmol-135m-encoder"
-SHIPPED_HEAD = "head"
 SAMPLE_VECTORS = "sample.parquet"
 _FOLDER = Path(__file__).parent / "shipped"
 
@@ -36,3 +35,4 @@ _MODELS = (
     ShippedModel(ENCODER, "an encoder of astronomy papers, made from astrosmol-135m", "Apache-2.0"),
 )
 SHIPPED_MODELS = {model.name: model for model in _MODELS}
+SHIPPED_HEAD = SHIPPED_MODELS[ENCODER].folder / "head"

@@ -38,6 +38,7 @@ MEASURED = {"macro_f1": 0.5, "macro_f1_ci95": [0.4, 0.6], "num_test": 9}
 LABELS = find_labels(separable(3, 0))
 TRAIN, TEST = (label_documents(separable(number, seed), LABELS, number) for number, seed in ((48, 0), (30, 1)))
 TEXTS = TEST.texts[:5]
+SHARE = 0.3
 WORDS = learn_words(TRAIN.texts, TRAIN.targets_N, len(LABELS), pairs=True)
 
 
@@ -69,7 +70,7 @@ def kept(
     folder: Path, loaded: LoadedModel, classifier: Probe | LoraHead, *, words: bool = False, **measured: Any
 ) -> Path:
     base = BaseRecord(loaded.name, loaded.digest, None)
-    head = Head(LABELS, base, classifier, MEASURED | measured, {"num_train": 48}, WORDS if words else None)
+    head = Head(LABELS, base, classifier, MEASURED | measured, {"num_train": 48}, WORDS if words else None, SHARE)
     save_head(folder, head)
     return folder
 
@@ -161,7 +162,7 @@ def test_a_kept_head_says_the_same(
         else classifier.logits(loaded, TEXTS)
     )
     if words:
-        before = fused(before, WORDS.logits(TEXTS))
+        before = fused(before, WORDS.logits(TEXTS), SHARE)
     head = load_head(kept(tmp_path / "heads" / of, loaded, classifier, words=words))
     assert (head.labels, head.measured, head.training) == (LABELS, MEASURED, {"num_train": 48})
     found = classify(head, TEXTS, 3)
@@ -186,7 +187,7 @@ def test_the_heads_of_an_encoder_are_kept_and_used(pooling: str, adapter: str, t
     system = System(
         "other", "an encoder", adapter, "other", frozenset({"embed"}), "", tmp_path / "own", opener=lambda: encoder
     )
-    outcome = train_heads(system, TRAIN, TEST, LABELS, Words(WORDS, 48), SETTINGS)
+    outcome = train_heads(system, TRAIN, TEST, LABELS, Words(WORDS, 48, WORDS), SETTINGS)
     for method, name in ((PROBED, "probe"), (FINE_TUNED, "lora"), (FULL, "words")):
         found = classify(load_head(tmp_path / "own" / "heads" / name), TEXTS, 1)
         assert [own.category for (own,) in found] == [LABELS[i] for i in outcome.predictions[method].predicted_N[:5]]

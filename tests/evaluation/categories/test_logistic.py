@@ -4,7 +4,7 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from astrollama.evaluation.categories.labels import one_hot
-from astrollama.evaluation.categories.logistic import choose_c, fit_multi, fit_single, fused, softmax
+from astrollama.evaluation.categories.logistic import choose_c, choose_share, fit_multi, fit_single, fused, softmax
 from astrollama.evaluation.categories.probe import fit_probe
 
 
@@ -64,7 +64,18 @@ def test_a_probe_does_not_mind_a_constant_feature_nor_the_scale_of_one(
 
 def test_two_classifiers_are_fused_by_the_geometric_mean_of_their_probabilities() -> None:
     first_NC, second_NC = np.random.default_rng(1).normal(0, 3, size=(2, 7, 4))
-    product_NC = np.sqrt(softmax(first_NC) * softmax(second_NC))
-    found_NC = softmax(fused(first_NC, second_NC + 5))
+    product_NC = softmax(first_NC) ** 0.3 * softmax(second_NC) ** 0.7
+    found_NC = softmax(fused(first_NC, second_NC + 5, 0.3))
     assert found_NC == pytest.approx(product_NC / product_NC.sum(-1, keepdims=True))
-    assert softmax(fused(first_NC, first_NC)) == pytest.approx(softmax(first_NC))
+    assert softmax(fused(first_NC, first_NC, 0.5)) == pytest.approx(softmax(first_NC))
+
+
+def test_the_share_is_the_one_with_which_most_is_right() -> None:
+    generator = np.random.default_rng(0)
+    targets_N = generator.integers(0, 3, 400)
+    noise_NC = generator.normal(size=(400, 3))
+    good_NC = 3 * one_hot(targets_N, 3) + generator.normal(size=(400, 3))
+    assert choose_share(good_NC, 5 * noise_NC, targets_N) >= 0.8
+    assert choose_share(5 * noise_NC, good_NC, targets_N) <= 0.2
+    assert choose_share(good_NC, good_NC, targets_N) == 0.5
+    assert choose_share(good_NC[:0], good_NC[:0], targets_N[:0]) == 0.5

@@ -18,7 +18,7 @@ from astrollama.evaluation.categories.labels import plain_name
 from astrollama.evaluation.categories.logistic import fused, softmax
 from astrollama.evaluation.categories.probe import Probe
 from astrollama.files import TEMPORARY_PREFIX
-from astrollama.models.shipped import LANGUAGE_MODEL, SHIPPED_HEAD, SHIPPED_MODELS
+from astrollama.models.shipped import SHIPPED_HEAD
 
 if TYPE_CHECKING:
     from astrollama.backends.base import Encoder
@@ -42,14 +42,14 @@ def find_head(path: Path | None) -> Path:
     Args:
         path: a head's folder, or any folder above heads, such as that of an evaluation. Of these the one is taken whose
             macro-F1 is highest by the lower end of its interval: few test documents make no head good. One without an
-            interval comes after all others. None takes the one that comes with the shipped model.
+            interval comes after all others. None takes the one that comes along.
 
     Raises:
         UserInputError: there is none, or no such folder.
         ModelError: one of them is damaged.
     """
     if path is None:
-        return SHIPPED_MODELS[LANGUAGE_MODEL].folder / SHIPPED_HEAD
+        return SHIPPED_HEAD
     if not path.is_dir():
         raise UserInputError(f"there is no folder {path}", f"give a head's or an evaluation's, or {_MAKE}")
     if (path / RECORD).is_file():
@@ -109,7 +109,7 @@ def _logits(head: Head, texts: Sequence[str], encoder: Any) -> np.ndarray:
                 own_NC = head.classifier.logits(encoder.embed(part))
             else:
                 own_NC = head.classifier.logits(encoder.loaded, part)
-            logits.append(own_NC if head.words is None else fused(own_NC, head.words.logits(part)))
+            logits.append(own_NC if head.words is None else fused(own_NC, head.words.logits(part), head.share))
             bar.update(start + len(part))
     return np.concatenate(logits)
 

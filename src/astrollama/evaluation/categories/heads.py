@@ -47,6 +47,7 @@ class Head:
         measured: `macro_f1`, its interval `macro_f1_ci95` and `num_test`, on held-out documents.
         training: how it was trained, and `num_train`.
         words: what is told by words as well, or None.
+        share: the weight of the vectors beside words, 0 to 1.
     """
 
     labels: tuple[str, ...]
@@ -55,6 +56,7 @@ class Head:
     measured: dict[str, Any]
     training: dict[str, Any]
     words: WordClassifier | None = None
+    share: float = 1.0
 
 
 def save_head(folder: Path, head: Head) -> None:
@@ -84,6 +86,7 @@ def save_head(folder: Path, head: Head) -> None:
             "labels": list(head.labels),
             "base": head.base.to_json(),
             "max_tokens": None if lora is None else lora.max_tokens,
+            "share": head.share,
             **head.measured,
             "training": head.training,
             "versions": versions(),
@@ -114,6 +117,7 @@ def load_head(folder: Path) -> Head:
         measured={name: record[name] for name in ("macro_f1", "macro_f1_ci95", "num_test")},
         training=record["training"],
         words=_load_words(folder) if _VOCABULARY in record["files"] else None,
+        share=record.get("share", 1.0),
     )
 
 

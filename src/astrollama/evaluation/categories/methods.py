@@ -8,8 +8,8 @@ from astrollama.evaluation.categories.keywords import classify_by_rules, count_t
 from astrollama.evaluation.categories.labels import LabelledTexts, label_documents, one_hot
 from astrollama.evaluation.categories.logistic import softmax
 from astrollama.evaluation.categories.outcome import FULL, RULES, WORDS, ZERO_SHOT, Outcome, Prediction
-from astrollama.evaluation.categories.trained import Words, train_heads
-from astrollama.evaluation.categories.words import learn_words, predict_by_words
+from astrollama.evaluation.categories.trained import Words, first_part, train_heads
+from astrollama.evaluation.categories.words import WordClassifier, learn_words, predict_by_words
 from astrollama.evaluation.categories.zero_shot import category_probabilities
 from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.systems import System
@@ -28,10 +28,10 @@ def categorise(
     if "keywords" in system.abilities:
         return _by_rules(train, test, labels)
     if "tfidf" in system.abilities:
-        return _by_words(train, _taught_by_all(data, labels, settings.num_words_labelled), test, len(labels))
+        return _by_words(train, _learn_from_all(data, labels, settings.num_words_labelled), test, len(labels))
     outcome = Outcome({})
     if "embed" in system.abilities:
-        words = _taught_by_all(data, labels, settings.num_words_labelled)
+        words = _words_beside(data, labels, settings.num_words_labelled, settings.num_train_labelled)
         outcome = train_heads(system, train, test, labels, words, settings)
     texts = test.texts[: settings.num_zero_shot]
     if "score" in system.abilities and texts:
@@ -48,16 +48,30 @@ def _by_rules(train: LabelledTexts, test: LabelledTexts, labels: tuple[str, ...]
     return Outcome({RULES: Prediction(predicted_N, all_NC=all_NC)}, RULES)
 
 
-def _by_words(train: LabelledTexts, words: Words, test: LabelledTexts, num_labels: int) -> Outcome:
+def _by_words(
+    train: LabelledTexts, taught: tuple[WordClassifier, int], test: LabelledTexts, num_labels: int
+) -> Outcome:
+    words, num_train = taught
     predictions = {
         WORDS: predict_by_words(train, test.texts, num_labels),
-        FULL: Prediction.of_probabilities(softmax(words.classifier.logits(test.texts))),
+        FULL: Prediction.of_probabilities(softmax(words.logits(test.texts))),
     }
-    return Outcome(predictions, WORDS, {FULL: {"num_train": words.num_train}})
+    return Outcome(predictions, WORDS, {FULL: {"num_train": num_train}})
 
 
-@lru_cache(maxsize=1)  # every system is tried together with the same words
-def _taught_by_all(data: EvaluationData, labels: tuple[str, ...], limit: int) -> Words:
-    """TF-IDF of words and pairs, taught by every labelled training document, or by `limit`: no model could afford as many."""
-    every = label_documents(data.train, labels, limit)
-    return Words(learn_words(every.texts, every.targets_N, len(labels), pairs=True), len(every.ids))
+# every system is tried beside the same words
+@lru_cache(maxsize=1)
+def _words_beside(data: EvaluationData, labels: tuple[str, ...], limit: int, num_train: int) -> Words:
+    words, taught_by = _learn_from_all(data, labels, limit)
+    train = label_documents(data.train, labels, num_train).ids
+    kept_back = train[first_part(len(train)) :]
+    return Words(words, taught_by, _learn_from_all(data, labels, limit, frozenset(kept_back))[0])
+
+
+@lru_cache(maxsize=2)
+def _learn_from_all(
+    data: EvaluationData, labels: tuple[str, ...], limit: int, left_out: frozenset[str] = frozenset()
+) -> tuple[WordClassifier, int]:
+    """TF-IDF of words and pairs, taught by every labelled training document, or by `limit` of them, and how many these are."""
+    every = label_documents([own for own in data.train if own.id not in left_out], labels, limit)
+    return learn_words(every.texts, every.targets_N, len(labels), pairs=True), len(every.ids)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astrollama.evaluation.categories.heads import FOLDER, LORA, PROBE, WITH_WORDS, Head, save_head
 from astrollama.evaluation.categories.labels import LabelledTexts, one_hot
-from astrollama.evaluation.categories.logistic import fused, softmax
+from astrollama.evaluation.categories.logistic import choose_share, fused, softmax
 from astrollama.evaluation.categories.metrics import estimate_macro_f1, macro_f1
 from astrollama.evaluation.categories.outcome import FINE_TUNED, FULL, PROBED, Outcome, Prediction
 from astrollama.evaluation.categories.probe import Probe, fit_probe, predict_all
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from astrollama.models.load import LoadedModel
 
 # A head learns from the first four fifths of the training part; the rest decide between it and a probe that has learnt
-# from the same. Cross-validation would train as many heads as it has folds.
+# from the same, and how much words weigh beside them. Cross-validation would train as many heads as it has folds.
 LEARNING_SHARE = 0.8
 MOST_KEPT_BACK = 2000  # an interval of two points then, half a point less than of 1,000
 # The folder of each method's head.
@@ -34,10 +35,31 @@ _FOLDERS = {PROBED: PROBE, FINE_TUNED: LORA, FULL: WITH_WORDS}
 
 @dataclass(frozen=True)
 class Words:
-    """What words alone tell, and how many documents taught it."""
+    """What stands beside a model's vectors.
+
+    Attributes:
+        classifier: what words and pairs tell, taught by `num_train` documents.
+        of_others: the same, taught by all of them but the ones that a model's training part keeps back.
+    """
 
     classifier: WordClassifier
     num_train: int
+    of_others: WordClassifier
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A method's classifier, and its logits of the documents kept back, by which it was not taught, and of the test documents."""
+
+    classifier: Probe | LoraHead
+    kept_back_NC: np.ndarray
+    test_NC: np.ndarray
+    details: dict[str, Any]
+
+
+def first_part(num_train: int) -> int:
+    """How many of the training documents teach what is tried on the others."""
+    return max(1, round(LEARNING_SHARE * num_train), num_train - MOST_KEPT_BACK)
 
 
 def train_heads(
@@ -53,65 +75,80 @@ def train_heads(
 
     Heads on what only an API computes are not kept.
     """
+    cut = first_part(len(train.ids))
+    kept_back_N = train.targets_N[cut:]
     vectors_ND, others_ND = system.embed(train.texts), system.embed(test.texts)
     probe, c = fit_probe(vectors_ND, train.targets_N, len(labels))
     all_NC = predict_all(probe, c, vectors_ND, train.categories_NC, others_ND)
-    logits = {PROBED: probe.logits(others_ND)}
-    outcome = Outcome(
-        {PROBED: Prediction.of_probabilities(softmax(logits[PROBED]), all_NC)},
-        PROBED,
-        {PROBED: {"num_train": len(train.ids), "c": c}},
+    of_first, _ = fit_probe(vectors_ND[:cut], train.targets_N[:cut], len(labels))
+    by_probe = _Trained(
+        probe,
+        of_first.logits(vectors_ND[cut:]),
+        probe.logits(others_ND),
+        {"num_train": len(train.ids), "c": c},
     )
+    trained = {PROBED: by_probe}
     loaded: LoadedModel | None = getattr(system.encoder(), "loaded", None)  # None of MiniLM, and behind an API
-    classifiers: dict[str, Probe | LoraHead] = {PROBED: probe}
     if loaded is not None and settings.head_epochs:
-        tuned = _fine_tune(outcome, loaded, vectors_ND, train, len(labels), settings)
-        classifiers[FINE_TUNED], logits[FINE_TUNED] = tuned, tuned.logits(loaded, test.texts)
-        outcome.predictions[FINE_TUNED] = Prediction.of_probabilities(softmax(logits[FINE_TUNED]))
-    assert outcome.main is not None
-    classifiers[FULL] = classifiers[outcome.main]
-    fused_NC = fused(logits[outcome.main], words.classifier.logits(test.texts))
-    outcome.predictions[FULL] = Prediction.of_probabilities(softmax(fused_NC))
-    outcome.details[FULL] = {"with": outcome.main, "num_words_train": words.num_train} | outcome.details[outcome.main]
+        trained[FINE_TUNED] = _fine_tune(loaded, vectors_ND[:cut], train, test, len(labels), settings)
+    main = _best(trained, kept_back_N)
+    beside_NC = words.of_others.logits(train.texts[cut:]) if len(kept_back_N) else trained[main].kept_back_NC
+    share = choose_share(trained[main].kept_back_NC, beside_NC, kept_back_N)
+    fused_NC = fused(trained[main].test_NC, words.classifier.logits(test.texts), share)
+    details = {"with": main, "share": share, "num_words_train": words.num_train} | trained[main].details
+    trained[FULL] = replace(trained[main], test_NC=fused_NC, details=details)
+    outcome = Outcome(
+        {method: Prediction.of_probabilities(softmax(own.test_NC)) for method, own in trained.items()},
+        main,
+        {method: own.details for method, own in trained.items()},
+    )
+    outcome.predictions[PROBED] = replace(outcome.predictions[PROBED], all_NC=all_NC)
     base = _base_record(system, loaded)
     if base is not None:
-        for method, classifier in classifiers.items():
+        for method, own in trained.items():
             measured = _measured(outcome.predictions[method], test, len(labels), settings)
-            beside = words.classifier if method == FULL else None
-            head = Head(labels, base, classifier, measured, outcome.details[method], beside)
+            head = Head(labels, base, own.classifier, measured, own.details)
+            if method == FULL:
+                head = replace(head, words=words.classifier, share=share)
             save_head(system.folder / FOLDER / _FOLDERS[method], head)
     return outcome
 
 
 def _fine_tune(
-    outcome: Outcome,
     loaded: LoadedModel,
-    vectors_ND: np.ndarray,
+    first_ND: np.ndarray,
     train: LabelledTexts,
+    test: LabelledTexts,
     num_labels: int,
     settings: EvaluateSection,
-) -> LoraHead:
-    """Train a head; it becomes the main method of `outcome` if the rest of the training part says so."""
+) -> _Trained:
+    """Train a head on the first of the training documents, those that `first_ND` are the vectors of."""
     from astrollama.evaluation.categories.lora_head import START_STRENGTH, recipe, train_head
 
-    cut = max(1, round(LEARNING_SHARE * len(train.ids)), len(train.ids) - MOST_KEPT_BACK)
-    first_ND, targets_N = vectors_ND[:cut], train.targets_N[:cut]
+    cut = len(first_ND)
     started = time.monotonic()
-    start, _ = fit_probe(first_ND, targets_N, num_labels, [START_STRENGTH])
-    head = train_head(loaded, train.texts[:cut], targets_N, start, settings)
+    start, _ = fit_probe(first_ND, train.targets_N[:cut], num_labels, [START_STRENGTH])
+    head = train_head(loaded, train.texts[:cut], train.targets_N[:cut], start, settings)
     details: dict[str, Any] = {"num_train": cut, "seconds": round(time.monotonic() - started, 1), **recipe(settings)}
-    rest = train.texts[cut:]
-    if rest:
-        probe, _ = fit_probe(first_ND, targets_N, num_labels)
-        truth_NC = one_hot(train.targets_N[cut:], num_labels)
-        of_probe, of_head = (
-            macro_f1(truth_NC, one_hot(logits_NC.argmax(-1), num_labels))
-            for logits_NC in (probe.logits(vectors_ND[cut:]), head.logits(loaded, rest))
+    return _Trained(head, head.logits(loaded, train.texts[cut:]), head.logits(loaded, test.texts), details)
+
+
+def _best(trained: Mapping[str, _Trained], kept_back_N: np.ndarray) -> str:
+    """The method whose macro-F1 on the documents kept back is highest, the first of equals; what decided is told of the second."""
+    if not len(kept_back_N):
+        return PROBED
+    num_labels = trained[PROBED].test_NC.shape[1]
+    truth_NC = one_hot(kept_back_N, num_labels)
+    scores = {
+        method: macro_f1(truth_NC, one_hot(own.kept_back_NC.argmax(-1), num_labels)) for method, own in trained.items()
+    }
+    if FINE_TUNED in trained:
+        trained[FINE_TUNED].details.update(
+            num_rest=len(kept_back_N),
+            macro_f1_of_rest=scores[FINE_TUNED],
+            macro_f1_of_rest_by_probe=scores[PROBED],
         )
-        details |= {"num_rest": len(rest), "macro_f1_of_rest": of_head, "macro_f1_of_rest_by_probe": of_probe}
-        outcome.main = FINE_TUNED if of_head > of_probe else PROBED
-    outcome.details[FINE_TUNED] = details
-    return head
+    return max(scores, key=lambda method: scores[method])
 
 
 def _measured(

@@ -128,8 +128,8 @@ def _notes(measurements: Mapping[str, Measurement]) -> list[str]:
             )
         if FULL in methods and "with" in methods[FULL]:
             notes.append(
-                f"{name}, with words: the geometric mean of the probabilities by its best method and by TF-IDF of words and "
-                f"pairs, taught by {methods[FULL]['num_words_train']:,} labelled training abstracts."
+                f"{name}, with words: the geometric mean of the probabilities by its best method ({methods[FULL]['share']:.0%}) and by "
+                f"TF-IDF of words and pairs, taught by {methods[FULL]['num_words_train']:,} labelled training abstracts."
             )
         elif FULL in methods:
             notes.append(f"{name} is also taught by {methods[FULL]['num_train']:,} labelled training abstracts.")
