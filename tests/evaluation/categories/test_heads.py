@@ -101,6 +101,23 @@ def test_training_moves_the_low_rank_layers_and_the_linear_one(loaded: LoadedMod
 
 
 @pytest.mark.parametrize("kind", ["model", "adapter"])
+def test_a_head_may_change_embeddings(kind: str, tiny_model: Path, adapter: str, tmp_path: Path) -> None:
+    loaded = load_model(str(tiny_model) if kind == "model" else adapter)
+    before = state_of(loaded)
+    settings = SETTINGS.model_copy(update={"head_embeddings": True, "head_rank": 3, "head_lr": 1e-2})
+    head = trained(loaded, settings)
+    assert state_of(loaded) == before
+    update = head.adapter["base_model.model.model.embed_tokens.lora_embedding_A"]
+    assert update.shape == (3, loaded.model.config.vocab_size)
+    assert bool(update.any())
+    again = load_head(kept(tmp_path / "lora", loaded, head)).classifier
+    assert isinstance(again, LoraHead)
+    assert again.logits(loaded, TEXTS) == pytest.approx(head.logits(loaded, TEXTS), rel=1e-5)
+    without = replace(head, adapter=head.adapter | {"base_model.model.model.embed_tokens.lora_embedding_A": 0 * update})
+    assert np.abs(without.logits(loaded, TEXTS) - head.logits(loaded, TEXTS)).max() > 1e-4
+
+
+@pytest.mark.parametrize("kind", ["model", "adapter"])
 def test_the_model_is_afterwards_as_it_was(kind: str, tiny_model: Path, adapter: str) -> None:
     loaded = load_model(str(tiny_model) if kind == "model" else adapter)
     before, vectors_ND = state_of(loaded), HFLanguageModel(loaded).embed(TEXTS)

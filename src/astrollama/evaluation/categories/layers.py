@@ -48,10 +48,11 @@ def low_rank_layers(model: Any, lora: LoraSection, seed: int) -> Iterator[dict[s
                 module.set_adapter([*active.get(name, []), _NAME])
         weights = {}
         for name, parameter in model.named_parameters():
-            own = f".{_NAME}." in name
+            parts = name.split(".")
+            own = _NAME in parts  # at the end of an embedding's, within another layer's
             parameter.requires_grad_(own)
             if own:
-                weights[f"base_model.model.{name.replace(f'.{_NAME}.', '.')}"] = parameter
+                weights[".".join(["base_model.model", *(part for part in parts if part != _NAME)])] = parameter
         yield weights
     finally:
         for name, module in list(model.named_modules()):
