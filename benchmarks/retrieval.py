@@ -40,6 +40,7 @@ def main() -> None:
         num_title_queries=options.queries,
         num_half_queries=0,
         num_citing=options.citing,
+        fused_share=options.share,
     )
     measurements = measured(retrieval, options, data, settings, words(options.vectors))
     print(json.dumps({"seed": options.seed, "part": options.part} | figures(measurements, data, settings), indent=2))
@@ -51,6 +52,7 @@ def parse() -> argparse.Namespace:
     own.add_argument("--whole", action="store_true", help="every paper of the corpus is a candidate")
     own.add_argument("--citations", type=Path, help="who cites whom: references are looked for too")
     own.add_argument("--citing", type=int, default=300, help="citing papers")
+    own.add_argument("--share", type=float, default=0.5, help="of the cosine where it is fused with BM25's score")
     options = own.parse_args()
     if options.whole and options.part == "validation":
         own.error("--whole takes the held-out part")

@@ -77,6 +77,12 @@ class EvaluateSection(Section):
         ge=0,
         description="Further candidates for titles: abstracts that are not held out; more than there are takes all.",
     )
+    fused_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the cosine where it is fused with BM25's score. The more candidates, the less it should be.",
+    )
     num_half_queries: int = Field(
         100, ge=0, description="Abstracts whose second half is looked for by their first half."
     )

@@ -55,7 +55,8 @@ def test_a_single_candidate_is_found() -> None:
 def test_fusion_by_hand() -> None:
     one, other = np.array([0.9, 0.5, 0.1]), np.array([2.0, 7.0, 3.0])
     np.testing.assert_allclose(fused(one, other), [0.5, 0.75, 0.1])
-    np.testing.assert_allclose(fused(one), [1, 0.5, 0])
+    np.testing.assert_allclose(fused(one, other, 1), [1, 0.5, 0])
+    np.testing.assert_allclose(fused(one, other, 0.25), 0.25 * fused(one, other, 1) + 0.75 * fused(one, other, 0))
     all_but_equal = np.float32([0.9, 0.9, 0.9 + 1e-7])
     np.testing.assert_allclose(fused(all_but_equal, other), [0, 0.5, 0.1], err_msg="rounding tells nothing apart")
     np.testing.assert_array_equal(fused(np.zeros(3), np.zeros(3)), 0)

@@ -29,18 +29,21 @@ def gold_ranks(scores_P: np.ndarray, gold: Collection[int], excluded: Collection
     return [int(before) + place for place, before in enumerate(num_before, start=1)]
 
 
-def fused(*scores: np.ndarray) -> np.ndarray:
-    """The mean of several scorings of P candidates, each stretched to 0 to 1 (Bruch et al. 2022, arXiv:2210.11934).
+def fused(first_P: np.ndarray, second_P: np.ndarray, share: float = 0.5) -> np.ndarray:
+    """The mean of two scorings of P candidates, each stretched to 0 to 1 (Bruch et al. 2022, arXiv:2210.11934).
+
+    Args:
+        share: the weight of the first, 0 to 1.
 
     A scoring that tells no two candidates apart adds nothing. Ranks instead of scores (reciprocal rank fusion) lose how far a
     scorer sets the first above the second: docs/experiments.md compares the two.
     """
-    total_P = np.zeros(len(scores[0]))
-    for scores_P in scores:
+    total_P = np.zeros(len(first_P))
+    for weight, scores_P in ((share, first_P), (1 - share, second_P)):
         least, most = float(scores_P.min()), float(scores_P.max())
         if most - least > _ROUNDING * max(abs(least), abs(most)):
-            total_P += (scores_P.astype(np.float64) - least) / (most - least)
-    return total_P / len(scores)
+            total_P += weight * (scores_P.astype(np.float64) - least) / (most - least)
+    return total_P
 
 
 def ndcg_at(ranks: Sequence[int], k: int) -> float:

@@ -35,7 +35,7 @@ _ADDED = {RAW: "", FUSED: ", with BM25"}
 _HOW = {
     RAW: "",
     FUSED: " By the mean of cosine and BM25's score, each stretched to 0 to 1 over the candidates (Bruch et al. 2022, "
-    "arXiv:2210.11934); of BM25 its own.",
+    "arXiv:2210.11934), with the cosine's share as set; of BM25 its own.",
 }
 _MANY = 2000  # candidates from which on a search takes long
 _RECALLS = (1, 10, 100)
@@ -69,7 +69,7 @@ def measure(system: System, data: EvaluationData, settings: EvaluateSection) -> 
     samples = []
     details = {}
     for subtask in subtasks(data, settings):
-        ranks = {variant: _ranks(system, scores, subtask) for variant, scores in _scorers(system, subtask)}
+        ranks = {variant: _ranks(system, scores, subtask) for variant, scores in _scorers(system, subtask, settings)}
         samples += [
             {
                 "subtask": subtask.name,
@@ -123,7 +123,7 @@ def summarise(
     )
 
 
-def _scorers(system: System, subtask: Subtask) -> Iterator[tuple[str, lexical.Scores]]:
+def _scorers(system: System, subtask: Subtask, settings: EvaluateSection) -> Iterator[tuple[str, lexical.Scores]]:
     words = lexical.bm25(subtask.queries, subtask.pool)
     if "bm25" in system.abilities:
         yield RAW, words
@@ -138,11 +138,11 @@ def _scorers(system: System, subtask: Subtask) -> Iterator[tuple[str, lexical.Sc
         for variant, transformation in transformations(pool_PD).items()
     }
     yield from cosines.items()
-    yield FUSED, _fused(cosines[RAW], words)
+    yield FUSED, _fused(cosines[RAW], words, settings.fused_share)
 
 
-def _fused(first: lexical.Scores, second: lexical.Scores) -> lexical.Scores:
-    return lambda query: fused(first(query), second(query))
+def _fused(first: lexical.Scores, second: lexical.Scores, share: float) -> lexical.Scores:
+    return lambda query: fused(first(query), second(query), share)
 
 
 def _cosines(query_QK: np.ndarray, pool_PK: np.ndarray) -> lexical.Scores:
