@@ -18,6 +18,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/reference/generate.py --check
+	$(BIN)/astrollama results --out docs/results.md --check
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/import_corpus.py
