@@ -56,6 +56,15 @@ def test_the_paper_stands_beside_ours_with_how_it_is_known(page: Path, evaluatio
     shown = f"{escape(value_text(measured['value'], 'number'))} {escape(interval_text(measured['ci95'], 'number'))}"
     row = next(line for line in text.splitlines() if line.startswith("| perplexity, adapted, packed"))
     assert row.endswith(f"| 6.55 (recalled) | {shown} |")
+    for name, task in (
+        ("packed_length", "perplexity"),
+        ("num_embeddings", "embeddings"),
+        ("temperature", "completion"),
+    ):
+        row = next(line for line in text.splitlines() if line.startswith(f"| {paper.SETTINGS[name].what} |"))
+        assert row.endswith("| — |") == (task not in report_of(evaluation)["tasks"]), (
+            "only what was measured has settings"
+        )
 
 
 def test_every_metric_of_every_system_is_there_with_its_interval(page: Path, evaluation: Path) -> None:

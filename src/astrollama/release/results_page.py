@@ -16,6 +16,14 @@ from astrollama.release.markdown import render, toml
 
 Report = Mapping[str, Any]
 
+# where the paper's settings are used: what was not measured has none
+_SETTINGS_OF_TASKS = {
+    "packed_length": "perplexity",
+    "temperature": "completion",
+    "max_new_tokens": "completion",
+    "num_embeddings": "embeddings",
+}
+
 
 def results_page(reports: Mapping[str, Report], page: str) -> str:
     """The page of some reports, by name.
@@ -169,8 +177,8 @@ def _own_settings(report: Report) -> dict[str, str]:
         "split": f"{counts['test']:,} documents, by {report['corpus']['split']['kind']}",
         "num_train_tokens": f"{train['num_tokens']:,}" if train else DASH,
         **{
-            name: _plain(settings.get(name))
-            for name in ("packed_length", "temperature", "max_new_tokens", "num_embeddings")
+            name: _plain(settings.get(name) if task in report["tasks"] else None)
+            for name, task in _SETTINGS_OF_TASKS.items()
         },
     }
 
