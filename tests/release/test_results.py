@@ -162,6 +162,14 @@ def test_several_reports_stand_on_one_page(
     assert "two reports are named evaluation" in error_line(capsys)
 
 
+def test_a_name_that_goes_on_where_another_ends_is_in_the_same_order_in_the_check(
+    page: Path, evaluation: Path, tmp_path: Path
+) -> None:
+    longer = given_alone(report_of(evaluation), tmp_path / "evaluation-encoder")  # as files: - is before the . of .json
+    assert run(["results", longer, "--out", str(page)]) == 0
+    assert run(["results", "--out", str(page), "--check"]) == 0
+
+
 def test_what_is_no_report_is_refused(evaluation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "results.md")
     for report, message in (

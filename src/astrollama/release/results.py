@@ -120,8 +120,8 @@ def with_training(report: Mapping[str, Any], run: Mapping[str, Any] | None) -> d
 
 
 def _kept(page: Path) -> dict[str, dict[str, Any]]:
-    """The reports that are kept beside a page, by name."""
-    return {path.stem: read_report(path)[1] for path in sorted(kept_folder(page).glob("*.json"))}
+    """The reports that are kept beside a page, by name and in the order of names."""
+    return dict(sorted((path.stem, read_report(path)[1]) for path in kept_folder(page).glob("*.json")))
 
 
 def _keep(path: Path) -> tuple[str, dict[str, Any]]:
