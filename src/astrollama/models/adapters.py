@@ -95,17 +95,9 @@ class _Lora:
 
             quantize_model(loaded.model)
         with quiet_libraries():
-            from peft import LoraConfig, get_peft_model
+            from peft import get_peft_model
 
-            config = LoraConfig(
-                task_type="CAUSAL_LM",
-                r=lora.rank,
-                lora_alpha=lora.alpha,
-                use_rslora=lora.rslora,
-                lora_dropout=lora.dropout,
-                target_modules=list(lora.targets),
-            )
-            self._peft = get_peft_model(loaded.model, config)
+            self._peft = get_peft_model(loaded.model, peft_config(lora))
         calm_embeddings(self._peft)
         self._base = BaseRecord(loaded.name, loaded.digest, quantization)
         self._encoder = encoder
@@ -117,6 +109,20 @@ class _Lora:
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         with atomic_path(folder) as partial:
             save_adapter(self._peft, partial, weights, self._base, self._encoder)
+
+
+def peft_config(lora: LoraSection) -> Any:
+    """PEFT's description of low-rank layers."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        use_rslora=lora.rslora,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets),
+    )
 
 
 def calm_embeddings(model: Any, adapter: str = "default") -> None:

@@ -142,7 +142,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def _save_adapter(folder: Path, lora: LoraHead, base: BaseRecord) -> None:
     """Write the low-rank layers as an adapter that `load_model` reads too, where `base` is a whole language model."""
-    from astrollama.evaluation.categories.layers import peft_config
+    from astrollama.models.adapters import peft_config
 
     folder.mkdir()
     config = peft_config(lora.lora)

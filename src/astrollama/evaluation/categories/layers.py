@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn import Parameter
 
-from astrollama.models.adapters import calm_embeddings
+from astrollama.models.adapters import calm_embeddings, peft_config
 from astrollama.models.quiet import quiet_libraries
 from astrollama.sections import LoraSection
 
@@ -69,17 +69,3 @@ def low_rank_layers(model: Any, lora: LoraSection, seed: int) -> Iterator[dict[s
             model.peft_config = config_before
         for parameter, trainable in was_trainable:
             parameter.requires_grad_(trainable)
-
-
-def peft_config(lora: LoraSection) -> Any:
-    """PEFT's description of the layers."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        use_rslora=lora.rslora,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.targets),
-    )

@@ -59,8 +59,6 @@ def _by_words(
     return Outcome(predictions, WORDS, {FULL: {"num_train": num_train}})
 
 
-# every system is tried beside the same words
-@lru_cache(maxsize=1)
 def _words_beside(data: EvaluationData, labels: tuple[str, ...], limit: int, num_train: int) -> Words:
     words, taught_by = _learn_from_all(data, labels, limit)
     train = label_documents(data.train, labels, num_train).ids
@@ -68,6 +66,7 @@ def _words_beside(data: EvaluationData, labels: tuple[str, ...], limit: int, num
     return Words(words, taught_by, _learn_from_all(data, labels, limit, frozenset(kept_back))[0])
 
 
+# every system is tried beside the same words: those of all documents, and of all but the ones kept back
 @lru_cache(maxsize=2)
 def _learn_from_all(
     data: EvaluationData, labels: tuple[str, ...], limit: int, left_out: frozenset[str] = frozenset()
