@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
 from astrollama import __version__
@@ -66,6 +67,15 @@ def hardware() -> dict[str, Any]:
     return described
 
 
+def without_places(value: Any) -> Any:
+    """A value as it may be published: of absolute paths in it only the last part, for the rest is a place of one machine."""
+    if isinstance(value, Mapping):
+        return {key: without_places(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_places(own) for own in value]
+    return _without_place(value) if isinstance(value, str) else value
+
+
 def _git_commit() -> str | None:
     """The commit of the checkout that this package runs from, `-dirty` behind it where files differ; None elsewhere."""
     import subprocess
@@ -97,3 +107,11 @@ def _memory_gib() -> float | None:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (ValueError, OSError, AttributeError):
         return None
+
+
+def _without_place(text: str) -> str:
+    """An absolute path alone, or behind a `=` as `--set` has it; quotes around it stay."""
+    found = re.fullmatch(r"""(?P<before>(?:[\w.-]+=)?["']?)(?P<path>(?:~|\.\.)?/[^"']+)(?P<after>["']?)""", text)
+    if found is None:
+        return text
+    return f"{found['before']}{PurePath(found['path']).name or found['path']}{found['after']}"

@@ -37,7 +37,14 @@ def make_run(base: Path, out: Path, method: str) -> Path:
         make_trained(base, out / "model", method)
         (out / INDEX).write_bytes(b"documents")
         files = [INDEX, *(f"model/{path.name}" for path in sorted((out / "model").iterdir()))]
-        stage.finish(files, {}, base={"name": str(base), "digest": weights_digest(base)})
+        stage.finish(
+            files,
+            {"steps": 3, "tokens": 300, "parameters": 100, "parameters_trained": 10},
+            base={"name": str(base), "digest": weights_digest(base)},
+            recipe={"train": {"method": method}, "model": {"base": str(base)}},
+            train_seconds=1.5,
+            tokens_per_second=200.0,
+        )
     return out
 
 

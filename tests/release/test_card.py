@@ -17,6 +17,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from astrollama.cli.main import run
 from astrollama.errors import AstroLlamaError, UserInputError
+from astrollama.evaluation.subject import describe_subject
 from astrollama.files import sha256_file
 from astrollama.models.registry import find_model, model_digest
 from astrollama.release.card import CardRequest, card_text, write_card
@@ -24,8 +25,7 @@ from astrollama.release.card_base import base_facts
 from astrollama.release.card_check import check_card
 from astrollama.release.card_metrics import eval_results
 from astrollama.release.card_words import failures, forgotten, notes
-from astrollama.release.exported import read_export, training_of
-from astrollama.release.results import with_training
+from astrollama.release.exported import read_export
 from astrollama.release.results_page import made_rows
 from tests.release.trained import FEW, trained
 
@@ -247,13 +247,9 @@ def test_a_card_is_refused_with_the_reason(made: Path, request_: CardRequest, tm
         write_card(exported, replace(request_, evaluation=other / "report.json"))
 
 
-def test_a_merged_models_training_is_found_through_the_merge(made: Path, tmp_path: Path) -> None:
+def test_a_merge_drawn_back_to_the_base_says_so(made: Path, tmp_path: Path) -> None:
     assert run(["model", "merge", str(made / "run"), "--out", str(tmp_path / "merged"), "--alpha", "0.5"]) == 0
-    manifest = training_of(str(tmp_path / "merged"))
-    assert manifest is not None
-    assert manifest == {**json.loads((made / "run" / "manifest.json").read_text()), "alpha": 0.5}
-    assert training_of(str(tmp_path)) is None
-    drawn_back = with_training(report_of(made / "evaluation") | {"train": None}, manifest)
+    drawn_back = report_of(made / "evaluation") | {"train": describe_subject(str(tmp_path / "merged")).summary()}
     assert ("weights", "drawn back to the base: base + 0.5 x (trained - base)") in made_rows(
         drawn_back | {"report_sha256": ""}
     )
@@ -293,7 +289,7 @@ def test_the_evaluation_may_be_of_the_exported_weights(
     report = report_of(made / "evaluation")
     assert exported.is_of(report["models"]["adapted"]["digest"]) == "source"
     report["models"]["adapted"] = {"name": str(rounded), "digest": model_digest(find_model(str(rounded)))}
-    report["train"] = report["recipe"] = None
+    report["train"] = describe_subject(str(rounded)).summary()
     assert exported.is_of(report["models"]["adapted"]["digest"]) == "export"
     assert exported.is_of("0" * 64) == ""
     (tmp_path / "report.json").write_text(json.dumps(report))
@@ -301,7 +297,7 @@ def test_the_evaluation_may_be_of_the_exported_weights(
     assert "measured on the trained model itself" not in text
     assert "The adapter has a low rank: it keeps " in text
     trained_on = json.loads((made / "run" / "manifest.json").read_text())["counts"]["tokens"]
-    assert f"full, {trained_on:,} tokens" in text, "the training is found through the export"
+    assert f"full, {trained_on:,} tokens" in text, "the export tells its training"
 
 
 def test_packaged_bases_know_their_licence() -> None:

@@ -11,7 +11,8 @@ import pytest
 from astrollama.cli.main import run
 from astrollama.evaluation import paper
 from astrollama.evaluation.report.words import interval_text, value_text
-from astrollama.release.markdown import escape, without_places
+from astrollama.provenance import without_places
+from astrollama.release.markdown import escape
 from tests.release.trained import trained
 
 
@@ -113,7 +114,7 @@ def test_what_was_not_measured_is_told_with_the_reason(evaluation: Path, tmp_pat
     assert "- BM25 in “Perplexity of held-out documents”: BM25 cannot score." in text
     assert "- Intervals are wider." in text
     assert "**Leak.** 2 papers were seen in training." in text
-    assert "the model is no run, so the report does not tell" in text
+    assert "not known: no run and no record of one is with the model" in text
 
 
 @pytest.mark.parametrize("name", ["results", "folder.md", "."])

@@ -98,7 +98,7 @@ def assemble(evaluation: Evaluation, corpus: Mapping[str, Any], votes: Table | N
             "files": {name: record["sha256"] for name, record in corpus["files"].items()},
         },
         "settings": settings.model_dump(mode="json"),
-        "recipe": subject.manifest["recipe"] if subject.manifest else None,
+        "recipe": subject.training.recipe if subject.training else None,
         "versions": versions(),
         "hardware": hardware(),
         "seconds": round(sum(kept.seconds for own in evaluation.measured.kept.values() for kept in own.values()), 1),

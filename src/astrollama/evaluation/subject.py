@@ -11,6 +11,7 @@ from astrollama.corpus.store import read_documents
 from astrollama.errors import RunError
 from astrollama.files import read_json
 from astrollama.models.folder import BASE_RECORD, read_base_record
+from astrollama.models.history import TrainingRecord, training_of
 from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, documents_of, local_folder
 from astrollama.records import paper_and_version
 from astrollama.runs import MANIFEST
@@ -23,33 +24,23 @@ class Subject:
     Attributes:
         name: of its recipe, or of its folder.
         base: what it was made from, as it was recorded.
-        manifest: of the run that trained it, or None.
-        metrics: the run's steps, one record each.
+        training: how it was trained, or None where that is not known.
+        metrics: the steps of the run that it is, one record each; empty of what was made from a run.
         trained_on: a Parquet file with `id` and `content_hash` of each training document, or None where it is not known.
     """
 
     name: str
     base: str | None
-    manifest: dict[str, Any] | None
+    training: TrainingRecord | None
     metrics: list[dict[str, Any]]
     trained_on: Path | None
 
     def summary(self) -> dict[str, Any] | None:
         """What the report tells of the training, or None."""
-        if self.manifest is None:
+        if self.training is None:
             return None
-        counts = self.manifest["counts"]
-        return {
-            "method": self.manifest["recipe"]["train"]["method"],
-            "num_tokens": counts["tokens"],
-            "tokens_per_second": self.manifest["tokens_per_second"],
-            "seconds": self.manifest["train_seconds"],
-            "steps": counts["steps"],
-            "parameters": counts["parameters"],
-            "parameters_trained": counts["parameters_trained"],
-            "final_loss": self.metrics[-1]["loss"],
-            "hardware": self.manifest["hardware"],
-        }
+        told = self.training.model_dump(mode="json", exclude={"recipe"})
+        return told | {"final_loss": self.metrics[-1]["loss"] if self.metrics else None}
 
     def trained_papers(self) -> frozenset[str]:
         """The identifiers of the papers that it was trained on, without version; empty where they are not known."""
@@ -59,7 +50,7 @@ class Subject:
 
 
 def describe_subject(model: str) -> Subject:
-    """What can be known of a model: of a run and of a merged run all, of any other folder its adapter's base at most."""
+    """What can be known of a model: of a run all; of what was made from one, how and on what it was trained, and its base."""
     path = local_folder(model)
     trained_on = documents_of(path)
     home = path if trained_on is None else trained_on.parent  # a run's own weights, `run/model`, know their run too
@@ -67,11 +58,11 @@ def describe_subject(model: str) -> Subject:
     stage = manifest.get("stage")
     if stage == TRAIN_STAGE:
         steps = _steps(home / "metrics.jsonl")
-        return Subject(manifest["recipe"]["name"], str(manifest["base"]["name"]), manifest, steps, trained_on)
+        return Subject(manifest["recipe"]["name"], str(manifest["base"]["name"]), training_of(home), steps, trained_on)
     base = str(manifest["base"]["name"]) if stage == MERGE_STAGE else None
     if base is None and (path / BASE_RECORD).is_file():
         base = read_base_record(path).name
-    return Subject(path.name or model, base, None, [], trained_on)
+    return Subject(path.name or model, base, training_of(path), [], trained_on)
 
 
 def require_unseen(test: Path, model: str) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from astrollama.console import progress, say
 from astrollama.errors import ModelError, UserInputError
-from astrollama.files import atomic_path, copy_file, read_json
+from astrollama.files import atomic_path, read_json
 from astrollama.models.folder import (
     open_weights,
     read_base_record,
@@ -27,9 +27,10 @@ from astrollama.models.folder import (
     weight_files,
     weights_digest,
 )
+from astrollama.models.history import TRAINING, keep_history
 from astrollama.models.load import load_model, load_tokenizer, save_model
 from astrollama.models.quiet import quiet_libraries
-from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, WEIGHTS, ModelFolder, documents_of, find_model
+from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, WEIGHTS, ModelFolder, find_model
 from astrollama.runs import MANIFEST, read_manifest, refuse_inside, stage_directory
 from astrollama.tokens.shards import INDEX
 from astrollama.tokens.tokenizer import DocumentTokenizer
@@ -87,18 +88,14 @@ def merge(model: str, out: Path, base: str | None, alpha: float) -> dict[str, An
     refuse_inside(out, [Path(found.name), *([] if base is None else [Path(base)])])
     source = _adapter(found, base, alpha) if found.kind == "adapter" else _whole_model(found, base, alpha)
     identity = {"model": source.model["digest"], "base": source.base["digest"], "alpha": alpha}
-    with stage_directory(out, MERGE_STAGE, identity, disposable=[WEIGHTS, INDEX]) as stage:
+    with stage_directory(out, MERGE_STAGE, identity, disposable=[WEIGHTS, INDEX, TRAINING]) as stage:
         if stage.state == "complete":
             say(f"{out}: the merged model is already there")
             return read_manifest(out, MERGE_STAGE)
         _save(source, out / WEIGHTS)
         files = [str(path.relative_to(out)) for path in sorted((out / WEIGHTS).iterdir())]
-        trained_on = documents_of(found.place)
-        if trained_on is not None:  # so that no evaluation takes its documents for held-out ones
-            copy_file(trained_on, out / INDEX)
-            files.append(INDEX)
         return stage.finish(
-            files,
+            [*files, *keep_history(found.place, out, alpha)],
             {"tensors": len(source.shapes), "parameters": sum(torch.Size(s).numel() for s in source.shapes.values())},
             model=source.model,
             base=source.base,

@@ -13,14 +13,15 @@ from astrollama.errors import UserInputError
 from astrollama.evaluation.candidates import ADAPTED, BASE
 from astrollama.evaluation.report.words import DASH
 from astrollama.files import sha256_file, write_text
+from astrollama.provenance import without_places
 from astrollama.release.card_base import BaseFacts, base_facts
 from astrollama.release.card_check import CARD, check_card
 from astrollama.release.card_data import CorpusFacts, corpus_facts
 from astrollama.release.card_metrics import eval_results
 from astrollama.release.card_words import failures, forgotten, notes, result_rows
-from astrollama.release.exported import Exported, read_export, training_of
-from astrollama.release.markdown import render, toml, without_places
-from astrollama.release.results import read_report, with_training
+from astrollama.release.exported import Exported, read_export
+from astrollama.release.markdown import render, toml
+from astrollama.release.results import read_report
 from astrollama.release.results_page import made_rows, not_measured
 
 _LIBRARIES = {"hf": "transformers", "adapter": "peft", "gguf": "gguf"}
@@ -82,8 +83,8 @@ def card_text(exported: Exported, request: CardRequest) -> str:
             f"{exported.path} of another model ({exported.digest[:12]}…)",
             "evaluate the model that was exported",
         )
-    run, base_name = training_of(exported.source), report["models"][BASE]["name"]
-    report = without_places(with_training(report, run) | {"report_sha256": sha256_file(file)})
+    base_name = report["models"][BASE]["name"]
+    report = without_places(report | {"report_sha256": sha256_file(file)})
     base = base_facts(exported.base() or base_name, request.licence, request.base_id)
     corpus = corpus_facts(request.corpus, report) if request.corpus else None
     name = request.name or exported.path.resolve().name
@@ -108,7 +109,7 @@ def card_text(exported: Exported, request: CardRequest) -> str:
         not_measured=not_measured(report),
         energy=_energy(report, request.watts),
         recipe=toml(report["recipe"]) if report["recipe"] else "",
-        training_command=shlex.join(without_places(run["command"])) if run else "",
+        training_command=shlex.join(report["train"]["command"]) if report["train"] else "",
         parity=_parity_rows(exported.checks),
         low_rank=exported.checks.get("adapter", {}).get("low_rank"),
         files=[[own, f"{record['bytes']:,}", record["sha256"]] for own, record in exported.files.items()],

@@ -16,13 +16,14 @@ from typing import Any, Literal
 
 from astrollama.console import say
 from astrollama.errors import AstroLlamaError, ModelError, UserInputError
-from astrollama.files import TEMPORARY_PREFIX, atomic_path, copy_file, write_json, write_text
+from astrollama.files import TEMPORARY_PREFIX, atomic_path, write_json, write_text
 from astrollama.models.convert import convert_gguf
 from astrollama.models.folder import read_base_record, read_encoder_record
+from astrollama.models.history import keep_history
 from astrollama.models.load import load_model
 from astrollama.models.merge import base_of, run_manifest, write_merged
 from astrollama.models.packaged import PACKAGED_MODELS
-from astrollama.models.registry import ModelFolder, documents_of, find_model, model_digest
+from astrollama.models.registry import ModelFolder, find_model, model_digest
 from astrollama.release.adapter import KINDS, compare_adapters, compare_low_rank, copy_adapter, write_low_rank
 from astrollama.release.encoder import write_encoder
 from astrollama.release.exported import EXPORT_STAGE
@@ -124,9 +125,7 @@ def export(
             work.mkdir()
             recorded, parity = _write(found, base, texts, settings, work, out.resolve().name)
             write_json(work / PARITY, parity)
-            trained_on = documents_of(found.place)
-            if trained_on is not None:
-                copy_file(trained_on, work / INDEX)
+            keep_history(found.place, work)
         names = sorted(path.name for path in (out / _CONTENT).iterdir())
         for name in names:
             (out / _CONTENT / name).replace(out / name)

@@ -84,18 +84,6 @@ def read_export(path: Path) -> Exported:
     return Exported(path, manifest["format"], model["digest"], model["name"], manifest["files"], checks)
 
 
-def training_of(source: str) -> dict[str, Any] | None:
-    """The manifest of the run that a model came from, through merges and exports; None where it is gone or never was.
-
-    Its `alpha` is how far from the base to the trained weights the merges on the way went, 1 where there was none.
-    """
-    manifest, alpha = _manifest_of(source), 1.0
-    while manifest is not None and manifest["stage"] != TRAIN_STAGE:
-        alpha *= manifest.get("alpha", 1.0)
-        manifest = _manifest_of(manifest["model"]["name"])
-    return None if manifest is None else {**manifest, "alpha": alpha}
-
-
 def made_from(name: str) -> str | None:
     """What a model was trained or merged from, as it records it; None of one that is nobody's child, or does not tell."""
     if name in PACKAGED_MODELS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from astrollama.corpus.card import escape, fenced, markdown_environment
@@ -31,23 +30,6 @@ def toml(settings: Mapping[str, Any]) -> str:
     import tomli_w
 
     return tomli_w.dumps(_without_none(settings))
-
-
-def without_places(value: Any) -> Any:
-    """A value as it may be published: of absolute paths in it only the last part, for the rest is a place of one machine."""
-    if isinstance(value, Mapping):
-        return {key: without_places(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_places(own) for own in value]
-    return _without_place(value) if isinstance(value, str) else value
-
-
-def _without_place(text: str) -> str:
-    """An absolute path alone, or behind a `=` as `--set` has it; quotes around it stay."""
-    found = re.fullmatch(r"""(?P<before>(?:[\w.-]+=)?["']?)(?P<path>(?:~|\.\.)?/[^"']+)(?P<after>["']?)""", text)
-    if found is None:
-        return text
-    return f"{found['before']}{PurePath(found['path']).name or found['path']}{found['after']}"
 
 
 def _environment() -> Environment:

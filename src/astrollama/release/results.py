@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from astrollama.errors import RunError, UserInputError
-from astrollama.evaluation.candidates import ADAPTED
 from astrollama.evaluation.report import REPORT_JSON, SCHEMA_VERSION
 from astrollama.evaluation.runner import STAGE_NAME
 from astrollama.files import read_json, sha256_file, write_json, write_text
-from astrollama.release.exported import training_of
-from astrollama.release.markdown import without_places
+from astrollama.provenance import without_places
 from astrollama.release.results_page import results_page
 from astrollama.runs import MANIFEST, read_manifest, verify_files
 
@@ -102,23 +100,6 @@ def read_report(path: Path) -> tuple[Path, dict[str, Any]]:
     return path, report
 
 
-def with_training(report: Mapping[str, Any], run: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A report with its training from the run's manifest, where it is of a merged or exported model and does not tell."""
-    if report["train"] is not None or run is None:
-        return dict(report)
-    counts = run["counts"]
-    train = {
-        "method": run["recipe"]["train"]["method"],
-        "num_tokens": counts["tokens"],
-        "steps": counts["steps"],
-        "tokens_per_second": run["tokens_per_second"],
-        "seconds": run["train_seconds"],
-        "hardware": run["hardware"],
-        "alpha": run["alpha"],
-    }
-    return {**report, "train": train, "recipe": run["recipe"]}
-
-
 def _kept(page: Path) -> dict[str, dict[str, Any]]:
     """The reports that are kept beside a page, by name and in the order of names."""
     return dict(sorted((path.stem, read_report(path)[1]) for path in kept_folder(page).glob("*.json")))
@@ -129,7 +110,6 @@ def _keep(path: Path) -> tuple[str, dict[str, Any]]:
     file, report = read_report(path)
     folder = file.resolve().parent
     name = re.sub(r"[^\w.-]+", "-", folder.name if file.name == REPORT_JSON else file.stem).strip("-.") or "report"
-    report = with_training(report, training_of(report["models"][ADAPTED]["name"]))
     kept = {key: value for key, value in report.items() if key not in _NOT_KEPT}
     kept["tasks"] = {
         task: {key: value for key, value in own.items() if key not in _NOT_KEPT_OF_TASKS}

@@ -99,11 +99,13 @@ def made_rows(report: Report) -> list[tuple[str, str]]:
             ("time of training", f"{duration(train['seconds'])}, {train['tokens_per_second']:,.1f} tokens/s"),
             ("hardware of training", hardware_words(train["hardware"])),
         ]
-        if train.get("alpha", 1.0) != 1.0:
+        if train["alpha"] != 1.0:
             share = f"{train['alpha']:g}"
             rows.append(("weights", f"drawn back to the base: base + {share} x (trained - base)"))
+        if train["note"]:
+            rows.append(("record of the training", train["note"]))
     else:
-        rows.append(("training", "the model is no run, so the report does not tell"))
+        rows.append(("training", "not known: no run and no record of one is with the model"))
     held_out = f"from {split['held_out_from']} on" if split.get("held_out_from") else "at random"
     rows += [
         (

@@ -227,13 +227,13 @@ class Report(Part):
     perplexity: Perplexity | None = Field(description="Base and subject, as in schema 1; null without that task.")
     completions: list[Completion] = Field(description="As in schema 1.")
     train: dict[str, Any] | None = Field(
-        description="The training run: `num_tokens, tokens_per_second, seconds, steps, method, parameters, "
-        "parameters_trained, final_loss, hardware`; null if the model is no run."
+        description="How it was trained: `method, num_tokens, steps, seconds, tokens_per_second, parameters, "
+        "parameters_trained, hardware, alpha, command, versions, finished_at, note, final_loss`; null if that is not known."
     )
     models: dict[str, Model] = Field(description="`base` and `adapted`.")
     corpus: Corpus = Field(description="What was held out of what.")
     settings: dict[str, Any] = Field(description="The section `evaluate` of the recipe.")
-    recipe: dict[str, Any] | None = Field(description="The training run's recipe; null if the model is no run.")
+    recipe: dict[str, Any] | None = Field(description="The training's recipe; null if that is not known.")
     versions: dict[str, str | None] = Field(description="Of ourselves, Python and the libraries.")
     hardware: dict[str, Any] = Field(description="Processor, cores, memory in GiB, GPU.")
     seconds: float = Field(ge=0, description="How long the evaluation took in all.")
