@@ -285,7 +285,7 @@ def test_the_evaluation_may_be_of_the_exported_weights(
     words = ["export", made / "run", "--format", "adapter", "--rank", "2", "--out", rounded]
     assert run([str(word) for word in words]) == 0
     exported = read_export(rounded)
-    assert exported.base() == str(tiny_model)
+    assert exported.base == str(tiny_model)
     report = report_of(made / "evaluation")
     assert exported.is_of(report["models"]["adapted"]["digest"]) == "source"
     report["models"]["adapted"] = {"name": str(rounded), "digest": model_digest(find_model(str(rounded)))}

@@ -270,6 +270,16 @@ def open_weights(file: Path) -> Any:
         raise ModelError(f"{file} is damaged ({error})", "fetch or save the model again") from error
 
 
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, by name.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    opened = open_weights(file)
+    return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+
+
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrollama.errors import ModelError
-from astrollama.models.folder import WHITENING, open_weights, save_tensors
+from astrollama.models.folder import WHITENING, read_tensors, save_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -60,11 +60,11 @@ def add_whitening(model: Any, folder: Path) -> None:
     """
     import torch
 
-    tensors = open_weights(folder / WHITENING)
+    tensors = read_tensors(folder / WHITENING)
     width = model.config.hidden_size
     linear = torch.nn.Linear(width, width)
     try:
-        linear.load_state_dict({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118
+        linear.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelError(
             f"{folder / WHITENING} does not fit the model's {width} dimensions", "fetch or save the encoder again"

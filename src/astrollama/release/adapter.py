@@ -23,8 +23,8 @@ from astrollama.models.folder import (
     BASE_RECORD,
     ENCODER_RECORD,
     WHITENING,
-    open_weights,
     read_base_record,
+    read_tensors,
     save_tensors,
     tensor_shapes,
 )
@@ -160,6 +160,8 @@ def _name_base(folder: Path) -> None:
 
 
 def _store_as(folder: Path, dtype: str) -> None:
-    with open_weights(folder / ADAPTER_WEIGHTS) as file:
-        tensors = {name: file.get_tensor(name).to(getattr(torch, dtype), copy=True) for name in file.keys()}  # noqa: SIM118
+    # copies, for the file is written again from them
+    tensors = {
+        name: own.to(getattr(torch, dtype), copy=True) for name, own in read_tensors(folder / ADAPTER_WEIGHTS).items()
+    }
     save_tensors(folder / ADAPTER_WEIGHTS, tensors)

@@ -85,7 +85,7 @@ def card_text(exported: Exported, request: CardRequest) -> str:
         )
     base_name = report["models"][BASE]["name"]
     report = without_places(report | {"report_sha256": sha256_file(file)})
-    base = base_facts(exported.base() or base_name, request.licence, request.base_id)
+    base = base_facts(exported.base or base_name, request.licence, request.base_id)
     corpus = corpus_facts(request.corpus, report) if request.corpus else None
     name = request.name or exported.path.resolve().name
     body = render(

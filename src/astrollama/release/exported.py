@@ -31,6 +31,7 @@ class Exported:
         path: the directory.
         format: what its files are for.
         digest: of the model that was exported, before any rounding.
+        base: what that model was trained from; "" where it does not tell.
         source: where that model was.
         files: {bytes, sha256} of each file, by its path in the directory.
         checks: of parity, by what was compared with the source.
@@ -39,6 +40,7 @@ class Exported:
     path: Path
     format: Literal["hf", "adapter", "gguf"]
     digest: str
+    base: str
     source: str
     files: Mapping[str, Mapping[str, Any]]
     checks: Mapping[str, Mapping[str, Any]]
@@ -51,13 +53,6 @@ class Exported:
     def quantization(self) -> str | None:
         """How the weights of its base were rounded where it is an adapter on rounded ones, else None."""
         return read_base_record(self.path).quantization if BASE_RECORD in self.files else None
-
-    def base(self) -> str:
-        """What the model was trained from, as an adapter or the model's run records it; "" where neither tells."""
-        if BASE_RECORD in self.files:
-            return read_base_record(self.path).name
-        manifest = _manifest_of(self.source) or {}
-        return str(manifest["base"]["name"]) if manifest.get("stage") in (TRAIN_STAGE, MERGE_STAGE) else ""
 
     def is_of(self, digest: str) -> str:
         """What a model's digest is: `source`, `export` (the exported weights, which may be rounded), or "" for another's."""
@@ -80,8 +75,8 @@ def read_export(path: Path) -> Exported:
     checks = manifest.get("parity", {}).get("checks")
     if not checks:
         raise RunError(f"{path} was not compared with the model that it comes from", "export the model again")
-    model = manifest["model"]
-    return Exported(path, manifest["format"], model["digest"], model["name"], manifest["files"], checks)
+    model, base = manifest["model"], manifest["base"] or {"name": ""}
+    return Exported(path, manifest["format"], model["digest"], base["name"], model["name"], manifest["files"], checks)
 
 
 def made_from(name: str) -> str | None:
@@ -89,16 +84,10 @@ def made_from(name: str) -> str | None:
     if name in PACKAGED_MODELS:
         return None
     folder = local_folder(name)
-    manifest = _manifest_of(str(folder.resolve())) or {} if folder.is_dir() else {}
-    if manifest.get("base"):
-        return str(manifest["base"]["name"])
+    for home in (
+        (folder, folder.parent) if folder.is_dir() else ()
+    ):  # a run's or a merge's weights, `run/model`, know it too
+        manifest = read_json(home / MANIFEST) if (home / MANIFEST).is_file() else {}
+        if manifest.get("stage") in (TRAIN_STAGE, MERGE_STAGE, EXPORT_STAGE) and manifest.get("base"):
+            return str(manifest["base"]["name"])
     return read_base_record(folder).name if (folder / BASE_RECORD).is_file() else None
-
-
-def _manifest_of(source: str) -> dict[str, Any] | None:
-    """The manifest of a run, a merge or an export; the first two may be named by their weights, `run/model`."""
-    for folder in (Path(source), Path(source).parent) if Path(source).is_absolute() else ():
-        manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-        if manifest.get("stage") in (TRAIN_STAGE, MERGE_STAGE, EXPORT_STAGE):
-            return manifest
-    return None

@@ -18,7 +18,7 @@ from astrollama.models.folder import (
     ADAPTER_WEIGHTS,
     BASE_RECORD,
     BaseRecord,
-    open_weights,
+    read_tensors,
     save_tensors,
 )
 from astrollama.provenance import versions
@@ -105,10 +105,8 @@ def load_head(folder: Path) -> Head:
     for name, digest in record["files"].items():
         if not (folder / name).is_file() or sha256_file(folder / name) != digest:
             raise ModelError(f"{folder / name} is missing or damaged", _FIX)
-    tensors = open_weights(folder / _WEIGHTS)
-    mean_D, scale_D, weights_CD, bias_C = (
-        tensors.get_tensor(name).numpy() for name in ("mean", "scale", "weights", "bias")
-    )
+    tensors = read_tensors(folder / _WEIGHTS)
+    mean_D, scale_D, weights_CD, bias_C = (tensors[name].numpy() for name in ("mean", "scale", "weights", "bias"))
     probe = Probe(mean_D, scale_D, Linear(weights_CD, bias_C))
     return Head(
         labels=tuple(record["labels"]),
@@ -157,8 +155,7 @@ def _load_adapter(folder: Path, probe: Probe, max_tokens: int) -> LoraHead:
 
     config = read_json(folder / ADAPTER_CONFIG)
     lora = LoraSection(rank=config["r"], alpha=config["lora_alpha"], targets=tuple(sorted(config["target_modules"])))
-    tensors = open_weights(folder / ADAPTER_WEIGHTS)
-    return LoraHead({name: tensors.get_tensor(name) for name in tensors.keys()}, probe, max_tokens, lora)  # noqa: SIM118
+    return LoraHead(read_tensors(folder / ADAPTER_WEIGHTS), probe, max_tokens, lora)
 
 
 def _save_words(folder: Path, words: WordClassifier) -> None:
@@ -171,6 +168,5 @@ def _save_words(folder: Path, words: WordClassifier) -> None:
 
 
 def _load_words(folder: Path) -> WordClassifier:
-    tensors = open_weights(folder / _WORD_WEIGHTS)
-    named = {name: tensors.get_tensor(name).double().numpy() for name in tensors.keys()}  # noqa: SIM118
+    named = {name: tensor.double().numpy() for name, tensor in read_tensors(folder / _WORD_WEIGHTS).items()}
     return WordClassifier.restored((folder / _VOCABULARY).read_text(encoding="utf-8").split("\n")[:-1], named)
