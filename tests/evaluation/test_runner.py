@@ -13,6 +13,7 @@ from astrollama.cli.main import run
 from astrollama.evaluation.report.schema import Report
 from astrollama.evaluation.tasks import calibration, perplexity
 from tests.conftest import make_tiny_model, tiny_recipe
+from tests.models.test_merge import make_trained
 
 FEW = {"num_documents": 8, "num_calibration": 6, "num_resamples": 200, "packed_length": 64}
 
@@ -338,3 +339,37 @@ def test_an_earlier_system_that_cannot_be_used_any_more_is_left_out(
     assert [system["key"] for system in report_of(tmp_path / "out")["systems"]] == ["adapted", "base"]
     assert run([*plain, *elsewhere]) == 0
     assert "earlier command" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def encoder(tiny_model: Path, tmp_path: Path) -> Path:
+    """An adapter that is taken for an encoder which sees both ways."""
+    folder = make_trained(tiny_model, tmp_path / "encoder", "lora")
+    (folder / "encoder.json").write_text('{"pooling": "mean", "attention": "bidirectional", "num_layers": 2}')
+    return folder
+
+
+def test_tasks_that_the_model_itself_cannot_do_are_left_out_and_told(
+    encoder: Path, tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ["--set", "evaluate.num_title_queries=12", "--set", "evaluate.num_half_queries=0"]
+    words = command(encoder, tiny_model, sample_corpus, tmp_path / "out", *few, tasks="perplexity,retrieval")
+    assert run(words) == 0
+    reason = "encoder cannot tell how likely a text is"
+    assert f"perplexity is left out: {reason}" in capsys.readouterr().err
+    report = report_of(tmp_path / "out")
+    assert list(report["tasks"]) == ["retrieval"]
+    assert report["tasks_left_out"] == {"perplexity": reason}
+    assert not list((tmp_path / "out").rglob("perplexity.jsonl")), "the base alone would be compared with nothing"
+
+
+def test_tasks_of_which_the_model_can_do_none_are_refused(
+    encoder: Path, tiny_model: Path, sample_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command(encoder, tiny_model, sample_corpus, tmp_path / "out")) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "error: the task perplexity is not for this model: encoder cannot tell how likely a text is"
+    )
+    assert error.endswith("give --tasks embeddings,retrieval,categorisation\n")
+    assert not (tmp_path / "out").exists()

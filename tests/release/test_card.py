@@ -104,6 +104,7 @@ def test_the_text_tells_data_recipe_hardware_energy_licence_and_files(
     text = card_text(read_export(made / "exported"), request_)
     counts = report["corpus"]["counts"]
     assert f"{counts['train']} documents to train on" in text
+    assert f"Trained on: {counts['train']} documents, all that this corpus has to train on." in text
     assert "| CC0-1.0 | 240 |" in text
     assert "The words of a text remain its authors'" in text
     assert f"{report['train']['num_tokens']:,} tokens in {report['train']['steps']} steps" in text
@@ -117,6 +118,51 @@ def test_the_text_tells_data_recipe_hardware_energy_licence_and_files(
         assert name in text
         assert record["sha256"] in text
     assert f"of {manifest['parity']['checks']['folder']['transformers']['tokens']['texts']} texts" in text
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "told"),
+    [
+        (None, "Trained on: not known: no list of the documents is with the model."),
+        ((39435, 0, 209), "Trained on: 39,435 documents, none of them among the 209 that this corpus has to train on."),
+    ],
+)
+def test_the_evaluations_corpus_is_not_taken_for_the_training_data(
+    trained_on: tuple[int, int, int] | None,
+    told: str,
+    made: Path,
+    request_: CardRequest,
+    report: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    keys = ("num_documents", "num_of_corpus", "num_in_corpus")
+    report["trained_on"] = None if trained_on is None else dict(zip(keys, trained_on, strict=True))
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    text = card_text(read_export(made / "exported"), replace(request_, evaluation=tmp_path / "report.json"))
+    assert told in text
+    assert "**What follows is the corpus of the evaluation, not what the model was trained on.**" in text
+    assert "astronomy" not in ModelCard(text).data.tags
+
+
+def test_documents_that_the_corpus_shares_with_the_training_are_counted(
+    made: Path, sample_corpus: Path, tmp_path: Path
+) -> None:
+    subject, train = describe_subject(str(made / "run")), sample_corpus / "train.parquet"
+    table = pq.read_table(train)
+    whole = len(table)
+    assert subject.documents(train) == {"num_documents": whole, "num_of_corpus": whole, "num_in_corpus": whole}
+    pq.write_table(table.slice(0, 7), tmp_path / "train.parquet")
+    assert subject.documents(tmp_path / "train.parquet") == {
+        "num_documents": whole,
+        "num_of_corpus": 7,
+        "num_in_corpus": 7,
+    }
+    test = sample_corpus / "test.parquet"
+    assert subject.documents(test) == {
+        "num_documents": whole,
+        "num_of_corpus": 0,
+        "num_in_corpus": len(pq.read_table(test)),
+    }
 
 
 def test_an_encoders_card_says_what_it_is(
@@ -255,9 +301,17 @@ def test_a_merge_drawn_back_to_the_base_says_so(made: Path, tmp_path: Path) -> N
     )
 
 
+def test_an_adapter_on_an_adapter_is_not_offered_for_the_model_below(made: Path, request_: CardRequest) -> None:
+    exported = replace(read_export(made / "exported"), format="adapter", base="astrosmol-135m")
+    card = ModelCard(card_text(exported, replace(request_, licence=None, base_id=None)))
+    assert card.data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert card.data.base_model_relation == "finetune"
+
+
 def test_a_base_that_is_an_adapter_leads_to_the_whole_model() -> None:
     facts = base_facts("astrosmol-135m", None, None)
     assert facts.title == "SmolLM2-135M-Instruct, by way of astrosmol-135m"
+    assert not facts.is_direct
     assert facts.licence == "apache-2.0"
     assert facts.hub_id == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert "Allal et al. 2025" in facts.attribution

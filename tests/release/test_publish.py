@@ -94,7 +94,11 @@ def test_the_plan_for_programs(hub: WritableHub, exported: Path, capsys: pytest.
 
 @pytest.mark.parametrize("part_bytes", [0, 100_000], ids=["in one piece", "in parts"])
 def test_all_files_are_shown_by_one_commit(
-    hub: WritableHub, exported: Path, capsys: pytest.CaptureFixture[str], part_bytes: int
+    hub: WritableHub,
+    exported: Path,
+    capsys: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
+    part_bytes: int,
 ) -> None:
     hub.part_bytes = part_bytes
     assert publish(exported, "--yes", "--private") == 0
@@ -109,6 +113,7 @@ def test_all_files_are_shown_by_one_commit(
     captured = capsys.readouterr()
     assert "what the hub lists is what was sent" in captured.out
     assert "Xet" not in captured.err
+    assert not [own for own in recwarn if "data file" in str(own.message)]
 
 
 def test_a_second_time_nothing_is_sent(hub: WritableHub, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,6 +128,17 @@ def test_a_page_without_a_name_of_its_own_is_refused_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["folder.md"]
 
 
+def test_another_file_is_not_taken_for_a_page(
+    evaluation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.md"
+    mine.write_text("# My own page\n", encoding="utf-8")
+    assert run(["results", str(evaluation), "--out", str(mine)]) == 2
+    assert error_line(capsys) == f"error: {mine} is no page of results and would be lost: choose another --out"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.md"]
+    assert mine.read_text(encoding="utf-8") == "# My own page\n"
+
+
 def test_a_page_that_was_changed_by_hand_is_found(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check = ["results", "--out", str(page), "--check"]
     assert run(check) == 0

@@ -14,7 +14,7 @@ from astrollama.evaluation.measuring import Measured
 from astrollama.evaluation.report import SCHEMA_VERSION, plain_json, task_json
 from astrollama.evaluation.subject import Subject
 from astrollama.evaluation.systems import System
-from astrollama.evaluation.task import EvaluationTask, TaskResult
+from astrollama.evaluation.task import EvaluationTask, TaskResult, needed_ability
 from astrollama.evaluation.tasks import completion, perplexity
 from astrollama.provenance import hardware, versions
 from astrollama.sections import EvaluateSection
@@ -22,7 +22,6 @@ from astrollama.sections import EvaluateSection
 if TYPE_CHECKING:
     from astrollama.evaluation.request import Request
 
-_DOES = {"score": "tell how likely a text is", "generate": "continue a text", "embed": "turn a text into a vector"}
 _OF_COMPLETION = ("id", "title", "date", "primary_category", "prompt", "truth")
 
 
@@ -90,6 +89,7 @@ def assemble(evaluation: Evaluation, corpus: Mapping[str, Any], votes: Table | N
         "perplexity": headline,
         "completions": _completions(evaluation),
         "train": subject.summary(),
+        "trained_on": subject.documents(evaluation.request.corpus / "train.parquet"),
         "models": {key: {"name": systems[key].spec, "digest": systems[key].digest} for key in (BASE, ADAPTED)},
         "corpus": {
             "counts": corpus["counts"],
@@ -140,8 +140,7 @@ def _reason(system: System, task: EvaluationTask, evaluation: Evaluation) -> str
         return system.unavailable
     if system.role == "baseline":
         return None
-    lacks = " or ".join(_DOES[ability] for ability in ("score", "generate", "embed") if ability in task.NEEDS)
-    return f"{system.label} cannot {lacks}"
+    return f"{system.label} cannot {needed_ability(task)}"
 
 
 def _headline(evaluation: Evaluation) -> dict[str, Any] | None:

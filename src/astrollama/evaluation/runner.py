@@ -9,7 +9,7 @@ from typing import Any
 
 from astrollama.console import say, warn
 from astrollama.corpus.store import STAGE_NAME as CORPUS_STAGE
-from astrollama.errors import NetworkError, RunError
+from astrollama.errors import NetworkError, RunError, UserInputError
 from astrollama.evaluation.assemble import Evaluation, assemble
 from astrollama.evaluation.candidates import ADAPTED, BASE, base_of, check_systems, gather_systems
 from astrollama.evaluation.data import DataFile, EvaluationData
@@ -22,7 +22,8 @@ from astrollama.evaluation.report import REPORT_HTML, REPORT_JSON, write_report
 from astrollama.evaluation.report.words import counted
 from astrollama.evaluation.request import Request, added_to, hashes
 from astrollama.evaluation.subject import describe_subject, require_unseen
-from astrollama.evaluation.task import EvaluationTask, TaskResult, find_task, known_tasks
+from astrollama.evaluation.systems import System
+from astrollama.evaluation.task import TASKS, EvaluationTask, TaskResult, find_task, known_tasks, needed_ability
 from astrollama.files import read_json, sha256_file
 from astrollama.recipe import Recipe
 from astrollama.runs import MANIFEST, read_manifest, refuse_early, stage_directory, verify_files
@@ -71,6 +72,8 @@ def evaluate(request: Request, recipe: Recipe, out: Path) -> dict[str, Any]:
     for model in compared:
         require_unseen(request.corpus / "test.parquet", model)
     systems = gather_systems(request, subject, out / FOLDER, settings, recipe.api)
+    missing |= _beyond(asked, systems)
+    asked = [task for task in asked if task.NAME not in missing]
     files = _files_in_use(request, tasks)
     if "citations" in left_out and files.get("citations"):
         warn(f"--citations has no effect: {_kept_by(left_out['citations'], whole)}")
@@ -117,6 +120,26 @@ def _with_earlier(request: Request, out: Path) -> Request:
     if not (out / MANIFEST).is_file():
         return request
     return added_to(read_manifest(out, STAGE_NAME)["request"], request)
+
+
+def _beyond(asked: Sequence[EvaluationTask], systems: Sequence[System]) -> dict[str, str]:
+    """Why the evaluated model itself cannot do a task, by its name: without it there is nothing to compare.
+
+    Raises:
+        UserInputError: it can do none of those that are asked for.
+    """
+    subject = next(system for system in systems if system.key == ADAPTED)
+    beyond = {
+        task.NAME: f"{subject.label} cannot {needed_ability(task)}"
+        for task in asked
+        if not task.NEEDS & subject.abilities
+    }
+    for name, reason in beyond.items():
+        if len(beyond) == len(asked):
+            can = [name for name in TASKS if find_task(name).NEEDS & subject.abilities]
+            raise UserInputError(f"the task {name} is not for this model: {reason}", f"give --tasks {','.join(can)}")
+        warn(f"{name} is left out: {reason}")
+    return beyond
 
 
 def _kept_by(amount: str, whole: EvaluateSection) -> str:

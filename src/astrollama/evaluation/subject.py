@@ -42,6 +42,20 @@ class Subject:
         told = self.training.model_dump(mode="json", exclude={"recipe"})
         return told | {"final_loss": self.metrics[-1]["loss"] if self.metrics else None}
 
+    def documents(self, train: Path) -> dict[str, int] | None:
+        """How many documents it was trained on, and how many of them are in the training part of a corpus, the file `train`.
+
+        Documents of one content count once. None where no list of them is with the model.
+        """
+        if self.trained_on is None:
+            return None
+        trained, of_corpus = (set(_trained(path)["content_hash"]) for path in (self.trained_on, train))
+        return {
+            "num_documents": len(trained),
+            "num_of_corpus": len(trained & of_corpus),
+            "num_in_corpus": len(of_corpus),
+        }
+
     def trained_papers(self) -> frozenset[str]:
         """The identifiers of the papers that it was trained on, without version; empty where they are not known."""
         if self.trained_on is None:
@@ -112,6 +126,6 @@ def _trained(path: Path) -> dict[str, list[str]]:
         columns: dict[str, list[str]] = pq.read_table(path, columns=["id", "content_hash"]).to_pydict()
     except (OSError, pa.ArrowException) as error:
         raise RunError(
-            f"{path} cannot be read ({error})", "it tells what the model was trained on: restore it"
+            f"{path} cannot be read ({error})", "it tells what a model was trained on: restore it"
         ) from error
     return columns

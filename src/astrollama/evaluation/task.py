@@ -26,6 +26,7 @@ Verdict = Literal["better", "worse", "undecided"]
 
 ROUNDING = 1e-5
 
+_DOES = {"score": "tell how likely a text is", "generate": "continue a text", "embed": "turn a text into a vector"}
 TASKS = (
     "perplexity",
     "completion",
@@ -181,6 +182,11 @@ def find_task(name: str) -> EvaluationTask:
     """
     known_tasks([name])
     return cast("EvaluationTask", importlib.import_module(f"astrollama.evaluation.tasks.{name}"))
+
+
+def needed_ability(task: EvaluationTask) -> str:
+    """What a system must be able to do for a task, in words: `tell how likely a text is or continue a text`."""
+    return " or ".join(words for ability, words in _DOES.items() if ability in task.NEEDS)
 
 
 def known_tasks(names: Sequence[str]) -> list[str]:

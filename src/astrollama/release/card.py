@@ -11,12 +11,12 @@ from typing import Any
 from astrollama.console import duration
 from astrollama.errors import UserInputError
 from astrollama.evaluation.candidates import ADAPTED, BASE
-from astrollama.evaluation.report.words import DASH
+from astrollama.evaluation.report.words import DASH, trained_on_words
 from astrollama.files import sha256_file, write_text
 from astrollama.provenance import without_places
 from astrollama.release.card_base import BaseFacts, base_facts
 from astrollama.release.card_check import CARD, check_card
-from astrollama.release.card_data import CorpusFacts, corpus_facts
+from astrollama.release.card_data import CorpusFacts, corpus_facts, is_of_corpus
 from astrollama.release.card_metrics import eval_results
 from astrollama.release.card_words import failures, forgotten, notes, result_rows
 from astrollama.release.exported import Exported, read_export
@@ -87,6 +87,7 @@ def card_text(exported: Exported, request: CardRequest) -> str:
     report = without_places(report | {"report_sha256": sha256_file(file)})
     base = base_facts(exported.base or base_name, request.licence, request.base_id)
     corpus = corpus_facts(request.corpus, report) if request.corpus else None
+    of_corpus = is_of_corpus(report.get("trained_on"))
     name = request.name or exported.path.resolve().name
     body = render(
         "model_card.md.j2",
@@ -100,6 +101,8 @@ def card_text(exported: Exported, request: CardRequest) -> str:
         base=base,
         base_digest=report["models"][BASE]["digest"],
         corpus=corpus,
+        trained_on=trained_on_words(report.get("trained_on")),
+        of_corpus=of_corpus,
         report=report,
         made=made_rows(report),
         rows=result_rows(report),
@@ -109,12 +112,12 @@ def card_text(exported: Exported, request: CardRequest) -> str:
         not_measured=not_measured(report),
         energy=_energy(report, request.watts),
         recipe=toml(report["recipe"]) if report["recipe"] else "",
-        training_command=shlex.join(report["train"]["command"]) if report["train"] else "",
+        training_command=shlex.join((report["train"] or {}).get("command", [])),
         parity=_parity_rows(exported.checks),
         low_rank=exported.checks.get("adapter", {}).get("low_rank"),
         files=[[own, f"{record['bytes']:,}", record["sha256"]] for own, record in exported.files.items()],
     )
-    return f"---\n{_header(name, exported, base, corpus, report)}\n---\n\n{body}"
+    return f"---\n{_header(name, exported, base, corpus if of_corpus else None, report)}\n---\n\n{body}"
 
 
 def _header(
@@ -140,11 +143,16 @@ def _header(
         pipeline_tag="feature-extraction" if encoder else "text-generation",
         tags=["astrollama", "llama", *(tag for tag, holds in told.items() if holds)],
         base_model=base.hub_id or None,
-        base_model_relation=_RELATIONS[exported.format] if base.hub_id else None,
+        base_model_relation=_relation(exported, base) if base.hub_id else None,
         model_name=name,
         eval_results=eval_results(report),
     )
     return data.to_yaml(line_break="\n").strip()
+
+
+def _relation(exported: Exported, base: BaseFacts) -> str:
+    """Of an adapter that fits what another training made of the base: on the base itself it is of no use."""
+    return "finetune" if not base.is_direct else _RELATIONS[exported.format]
 
 
 def _energy(report: Mapping[str, Any], watts: float | None) -> str:

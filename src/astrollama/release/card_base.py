@@ -22,6 +22,7 @@ class BaseFacts:
         title: what it is called; of a folder its name, never its place.
         licence: as the hub's cards name it, for example `apache-2.0`.
         hub_id: on the hub, or "" where that is not known.
+        is_direct: whether the model was trained on it itself, not on what another training had made of it.
         attribution: whose it is, a sentence, or "" where that is not known.
         remark: how the weights that were trained on differ from those on the hub, a sentence, or "".
     """
@@ -29,6 +30,7 @@ class BaseFacts:
     title: str
     licence: str
     hub_id: str = ""
+    is_direct: bool = True
     attribution: str = ""
     remark: str = ""
 
@@ -38,7 +40,7 @@ _PACKAGED = {
         "SmolLM2-135M-Instruct",
         "HuggingFaceTB/SmolLM2-135M-Instruct",
         "SmolLM2 is by Allal et al. 2025 (arXiv:2502.02737), Hugging Face.",
-        "The weights that were trained on are not those of the hub bit for bit: they come from a file of 4-bit weights in the "
+        "The weights that training began from are not those of the hub bit for bit: they come from a file of 4-bit weights in the "
         "package {package} and were turned into float32, with {boundary} as the token between documents. "
         "`astrollama model pull smollm2-135m` makes them again.",
     )
@@ -77,7 +79,9 @@ def _facts_of_root(name: str) -> BaseFacts:
         way.append(Path(root).name)
         root = below
     facts = _facts(root)
-    return replace(facts, title=f"{facts.title}, by way of {', '.join(reversed(way))}") if way else facts
+    if not way:
+        return facts
+    return replace(facts, title=f"{facts.title}, by way of {', '.join(reversed(way))}", is_direct=False)
 
 
 def _facts(name: str) -> BaseFacts:
@@ -85,7 +89,7 @@ def _facts(name: str) -> BaseFacts:
         model = PACKAGED_MODELS[name]
         title, hub_id, attribution, remark = _PACKAGED[name]
         remark = remark.format(package=f"{model.package} {model.version}", boundary=f"`{model.boundary_token}`")
-        return BaseFacts(title, model.licence.lower(), hub_id, attribution, remark)
+        return BaseFacts(title, model.licence.lower(), hub_id, attribution=attribution, remark=remark)
     path = Path(name)
     if path.exists() or path.is_absolute():
         return BaseFacts(path.name, _licence_of_folder(path))

@@ -1,4 +1,4 @@
-"""The corpus that a model was trained on, as its card tells of it."""
+"""The corpus of an evaluation, and whether the model was trained on it, as a card tells of it."""
 
 from __future__ import annotations
 
@@ -72,6 +72,11 @@ def corpus_facts(corpus: Path, report: Mapping[str, Any]) -> CorpusFacts:
         of_astronomy=_most(own.startswith("astro-ph") for own in categories),
         licence=_licence(report),
     )
+
+
+def is_of_corpus(trained_on: Mapping[str, int] | None) -> bool:
+    """Whether what is told of a corpus is told of a model's training data: it had all of the training part, and more at most."""
+    return trained_on is not None and trained_on["num_of_corpus"] == trained_on["num_in_corpus"]
 
 
 def _most(answers: Iterable[bool]) -> bool:

@@ -113,7 +113,7 @@ def export(
         "format": settings.format,
         "dtype": settings.dtype,
         "rank": settings.rank,
-        "quantisations": list(settings.quantisations),
+        "quantisations": list(settings.quantisations) if settings.format == "gguf" else None,
         "texts": texts.digest,
         "base": base_of(found, base)[1] if settings.rank else None,
     }
@@ -162,7 +162,7 @@ def _require_format_fits(found: ModelFolder, settings: ExportSettings) -> None:
         raise ModelError(f"{found.name} is an encoder and continues no text", "export it with --format adapter")
     if settings.format == "adapter" and found.kind == "model" and not settings.rank:
         raise UserInputError(
-            f"{found.name} is no adapter: every weight of it was trained",
+            f"{found.name} is no adapter but a whole model",
             "give --rank to export its difference to its base as an adapter of that rank, or --format hf",
         )
     if settings.format == "adapter" and found.kind == "adapter" and settings.rank:

@@ -41,6 +41,8 @@ def quiet_hub() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of how it calls its own HTTP library
+            # the list of training documents is no dataset
+            warnings.filterwarnings("ignore", "It seems that you are about to commit a data file")
             yield
     finally:
         logger.setLevel(level)

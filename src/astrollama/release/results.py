@@ -22,6 +22,7 @@ from astrollama.runs import MANIFEST, read_manifest, verify_files
 
 # samples to read and what is drawn: the report has them
 _NOT_KEPT = ("completions", "perplexity", "paper")
+_MADE_BY = "Made by `astrollama results`"  # stands on each page
 _NOT_KEPT_OF_TASKS = ("figures", "examples", "details")
 
 
@@ -36,10 +37,13 @@ def write_results(reports: Sequence[Path], page: Path) -> list[str]:
 
     Raises:
         RunError: a report is missing, damaged or of another version.
-        UserInputError: there is no report at all, two have the same name, or the page is not named `….md`.
+        UserInputError: there is no report at all, two have the same name, the page is not named `….md`, or
+            another file has its name.
     """
     if page.suffix != ".md" or page.is_dir():
         raise UserInputError(f"{page} is no name of a page", "write it as a file that ends in .md")
+    if page.is_file() and _MADE_BY not in page.read_text(encoding="utf-8", errors="replace"):
+        raise UserInputError(f"{page} is no page of results and would be lost", "choose another --out")
     new = [_keep(path) for path in reports]
     names = [name for name, _ in new]
     for name in names:

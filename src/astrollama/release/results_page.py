@@ -11,7 +11,14 @@ from astrollama.evaluation import paper
 from astrollama.evaluation.candidates import ADAPTED, BASE
 from astrollama.evaluation.paper import PaperFigure
 from astrollama.evaluation.report.summary import BETTER, base_key, chance_words, num_comparisons, summary_rows
-from astrollama.evaluation.report.words import DASH, cell_text, interval_text, value_text, verdict_words
+from astrollama.evaluation.report.words import (
+    DASH,
+    cell_text,
+    interval_text,
+    trained_on_words,
+    value_text,
+    verdict_words,
+)
 from astrollama.release.markdown import render, toml
 
 Report = Mapping[str, Any]
@@ -99,13 +106,14 @@ def made_rows(report: Report) -> list[tuple[str, str]]:
             ("time of training", f"{duration(train['seconds'])}, {train['tokens_per_second']:,.1f} tokens/s"),
             ("hardware of training", hardware_words(train["hardware"])),
         ]
-        if train["alpha"] != 1.0:
+        if train.get("alpha", 1.0) != 1.0:
             share = f"{train['alpha']:g}"
             rows.append(("weights", f"drawn back to the base: base + {share} x (trained - base)"))
-        if train["note"]:
+        if train.get("note"):
             rows.append(("record of the training", train["note"]))
     else:
         rows.append(("training", "not known: no run and no record of one is with the model"))
+    rows.append(("trained on", trained_on_words(report.get("trained_on"))))
     held_out = f"from {split['held_out_from']} on" if split.get("held_out_from") else "at random"
     rows += [
         (

@@ -66,6 +66,7 @@ def fake_report(**changes: Any) -> dict[str, Any]:
                 "base": "",
             }
         ],
+        "trained_on": {"num_documents": 40_000, "num_of_corpus": 40_000, "num_in_corpus": 40_000},
         "train": {
             "method": "full",
             "num_tokens": 313_344,

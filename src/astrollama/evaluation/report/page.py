@@ -16,6 +16,7 @@ from astrollama.evaluation.report.words import (
     difference_text,
     number,
     percent,
+    trained_on_words,
     verdict,
     verdict_words,
 )
@@ -51,6 +52,7 @@ def render_page(report: Mapping[str, Any], pictures: Mapping[str, Sequence[Pictu
         "with_labels": lambda table: _with_labels(table, labels),
         "difference": difference_text,
         "verdict_words": verdict_words,
+        "trained_on": trained_on_words,
         "is_numeric": _numeric_columns,
         "has_fractions": _columns_with_fractions,
         "unbroken": lambda text: text.replace(" %", "\u00a0%"),

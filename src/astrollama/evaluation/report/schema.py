@@ -207,6 +207,14 @@ class Corpus(Part):
     files: dict[str, str] = Field(description="SHA-256 of each of its own files.")
 
 
+class TrainedOn(Part):
+    """What the subject was trained on, its base's training included where that is known; documents of one content count once."""
+
+    num_documents: int = Field(description="How many documents it was trained on.")
+    num_of_corpus: int = Field(description="How many of them the training part of the corpus has.")
+    num_in_corpus: int = Field(description="How many documents that training part has in all.")
+
+
 class Report(Part):
     """All of it."""
 
@@ -229,6 +237,9 @@ class Report(Part):
     train: dict[str, Any] | None = Field(
         description="How it was trained: `method, num_tokens, steps, seconds, tokens_per_second, parameters, "
         "parameters_trained, hardware, alpha, command, versions, finished_at, note, final_loss`; null if that is not known."
+    )
+    trained_on: TrainedOn | None = Field(
+        description="Documents it was trained on; null where no list of them is with the model."
     )
     models: dict[str, Model] = Field(description="`base` and `adapted`.")
     corpus: Corpus = Field(description="What was held out of what.")

@@ -37,6 +37,20 @@ def verdict_words(comparison: Mapping[str, Any]) -> str:
     return f"{'higher' if low > 0 else 'lower'}, neither good nor bad"
 
 
+def trained_on_words(trained_on: Mapping[str, int] | None) -> str:
+    """What a report's model was trained on: `209 documents, all that this corpus has to train on`."""
+    if trained_on is None:
+        return "not known: no list of the documents is with the model"
+    own, shared, whole = (trained_on[f"num_{name}"] for name in ("documents", "of_corpus", "in_corpus"))
+    if shared == whole == own:
+        return f"{counted(own, 'document')}, all that this corpus has to train on"
+    if shared == whole:
+        return f"{counted(own, 'document')}, among them all {whole:,} that this corpus has to train on"
+    return (
+        f"{counted(own, 'document')}, {shared or 'none'} of them among the {whole:,} that this corpus has to train on"
+    )
+
+
 def value_text(value: float | None, style: str) -> str:
     """A metric's value: `21.87`, `0.034`, `38.2 %`."""
     if value is None:
