@@ -7,7 +7,7 @@ import pytest
 
 from astrollama.errors import RecipeError
 from astrollama.recipe import Recipe, all_keys, builtin_recipes, load_recipe
-from astrollama.sections import Budget
+from astrollama.sections import Budget, budget_in_words
 
 
 def write(path: Path, text: str) -> str:
@@ -174,11 +174,28 @@ def test_a_batch_that_is_no_multiple_of_the_sequences_names_the_nearest_that_is(
         ("1.5 epochs", 1.5, "epochs"),
         (" 5minutes ", 5, "minutes"),
         ("0.5 minute", 0.5, "minutes"),
+        ("30 seconds", 0.5, "minutes"),
+        ("1 second", 1 / 60, "minutes"),
+        ("1.5 hours", 90, "minutes"),
     ],
 )
 def test_a_budget_is_read(text: str, amount: float, unit: str) -> None:
     budget = Budget.parse(text)
     assert (budget.amount, budget.unit) == (amount, unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1 epochs", "1 epoch"),
+        ("1.0 minutes", "1 minute"),
+        ("1.5 epoch", "1.5 epochs"),
+        ("30 seconds", "30 seconds"),
+        ("1_000_000tokens", "1,000,000 tokens"),
+    ],
+)
+def test_a_budget_is_told_as_it_was_written(text: str, told: str) -> None:
+    assert budget_in_words(text) == told
 
 
 def test_embeddings_are_updated_in_an_encoder_alone() -> None:
@@ -192,9 +209,9 @@ def test_embeddings_are_updated_in_an_encoder_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no budget: write for example '100_000 tokens', '3 epochs' or '5 minutes'"),
+        ("", "is no budget: write for example '100_000 tokens', '3 epochs', '5 minutes' or '30 seconds'"),
         ("5", "is no budget"),
-        ("5 hours", "is no budget"),
+        ("5 days", "is no budget"),
         ("minutes", "is no budget"),
         ("-5 minutes", "is no budget"),
         ("1.2.3 epochs", "is no budget"),

@@ -248,7 +248,10 @@ def test_a_folder_that_was_only_made_is_nothing_to_go_on_from(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"stage": "dem', r"manifest\.json cannot be read \(.*\): it is damaged: delete its directory and run that"),
+        (
+            b'{"stage": "dem',
+            r"manifest\.json cannot be read \(.*\): it is damaged: restore it, or move its directory away",
+        ),
         (b"\xff\xfe", r"manifest\.json cannot be read"),
         (b"[]", r"manifest\.json holds no JSON object: it is damaged"),
         (b'{"stage": "train"}', r"out was written by the stage 'train': give a directory of the demo stage"),
@@ -273,6 +276,23 @@ def test_json_comes_back_as_it_was_written(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value
     assert "Å" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_what_is_not_there_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "a.json", tmp_path / "file" / "a.json"):
+        with pytest.raises(RunError, match=rf"^there is no {path}: check the path$"):
+            read_json(path)
+    with pytest.raises(RunError, match=r"cannot be read \(Is a directory\): check the path and its permissions$"):
+        read_json(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[]"])
+def test_a_damaged_file_costs_no_other(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"it is damaged: restore it, or move it away and give the command") as caught:
+        read_json(tmp_path / "a.json")
+    assert "delete" not in str(caught.value)
 
 
 def test_a_full_disk_is_one_clear_error_and_the_old_file_stays(tmp_path: Path) -> None:

@@ -19,20 +19,27 @@ TEMPORARY_PREFIX = ".partial-"
 Json = Any
 
 
-def read_json(path: Path) -> dict[str, Json]:
+def read_json(
+    path: Path, fix: str = "restore it, or move it away and give the command that wrote it again"
+) -> dict[str, Json]:
     """A JSON object from a file that we wrote.
+
+    Args:
+        fix: what to do about a damaged one; nothing that would lose other files.
 
     Raises:
         RunError: the file is missing or damaged.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error})", "it is damaged: delete its directory and run that stage again"
-        ) from error
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"there is no {path}", "check the path") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror})", "check the path and its permissions") from error
+    except ValueError as error:
+        raise RunError(f"{path} cannot be read ({error})", f"it is damaged: {fix}") from error
     if not isinstance(value, dict):
-        raise RunError(f"{path} holds no JSON object", "it is damaged: delete its directory and run that stage again")
+        raise RunError(f"{path} holds no JSON object", f"it is damaged: {fix}")
     return value
 
 

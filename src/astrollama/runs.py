@@ -33,6 +33,7 @@ from astrollama.provenance import command, hardware, versions
 MANIFEST = "manifest.json"
 STAGE = "stage.json"
 LOCK = ".lock"
+_DAMAGED_FIX = "restore it, or move its directory away and run that stage again"
 State = Literal["new", "unfinished", "complete"]
 
 
@@ -205,7 +206,7 @@ def read_manifest(path: Path, stage: str) -> dict[str, Json]:
         unfinished = (path / STAGE).is_file()
         what = "holds an unfinished run" if unfinished else f"has no {MANIFEST}"
         raise RunError(f"{path} {what}", f"run the {stage} stage to its end first")
-    manifest = read_json(path / MANIFEST)
+    manifest = read_json(path / MANIFEST, _DAMAGED_FIX)
     if manifest.get("stage") != stage:
         raise RunError(
             f"{path} was written by the stage {manifest.get('stage')!r}", f"give a directory of the {stage} stage"
@@ -246,7 +247,7 @@ def _found(path: Path) -> dict[str, Json] | None:
         return None
     for name in (MANIFEST, STAGE):
         if (path / name).is_file():
-            return read_json(path / name)
+            return read_json(path / name, _DAMAGED_FIX)
     raise RunError(f"{path} is not empty and holds no run of this stage", "choose another --out, or empty it")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.cli.main import run
+from astrollama.corpus.store import read_documents
 from astrollama.evaluation.data import EvaluationData
 from astrollama.evaluation.systems import System
 from astrollama.evaluation.tasks import categorisation
@@ -87,7 +88,30 @@ def test_a_paper_without_abstract_is_one_line(
 ) -> None:
     path = str(write_jsonl({"id": "2301.00001", "abstract": TEXT}, {"id": "2301.00002", "title": "x"}))
     assert run(["classify", "--file", path, "--head", str(evaluation)]) == 2
-    assert "papers.jsonl:2 has no abstract: leave it out, or give a file of papers" in error_line(capsys)
+    assert "papers.jsonl:2 has no abstract: leave it out, as --on-error skip does, or give" in error_line(capsys)
+
+
+def test_what_cannot_be_classified_is_left_out_and_told(
+    evaluation: Path, write_jsonl: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(write_jsonl({"id": "a", "abstract": TEXT}, b"{", {"id": "c", "title": "x"}))
+    assert run(["classify", "--file", path, "--head", str(evaluation)]) == 2
+    assert "papers.jsonl, record 2: broken json" in error_line(capsys)
+    assert run(["classify", "--file", path, "--head", str(evaluation), "--on-error", "skip"]) == 0
+    captured = capsys.readouterr()
+    assert [json.loads(line)["id"] for line in captured.out.splitlines()] == ["a"]
+    first, second, last, _ = captured.err.splitlines()
+    assert first.startswith("left out: papers.jsonl:2: broken json (")
+    assert second == "left out: papers.jsonl:3: it has no abstract"
+    assert last == f"left out: 2 of the 3 records of {path}"
+
+
+def test_a_corpus_is_classified_by_its_texts(
+    evaluation: Path, sample_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["classify", "--file", str(sample_corpus / "test.parquet"), "--head", str(evaluation)]) == 0
+    found = [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()]
+    assert found == [document.id for document in read_documents(sample_corpus / "test.parquet")]
 
 
 @pytest.mark.parametrize(
@@ -96,8 +120,11 @@ def test_a_paper_without_abstract_is_one_line(
         (["  "], "text 1 of 1 is empty: give at least one word"),
         ([], "a text or a file is needed, and not both"),
         ([TEXT, "--file", "x.jsonl"], "a text or a file is needed, and not both"),
-        ([TEXT, "--top", "0"], "Invalid value for '--top'"),
+        ([TEXT, "--top", "0"], "Invalid value for '--top': '0' should be greater than or equal to 1"),
         ([TEXT, "--model", "nowhere"], "there is no model 'nowhere'"),
+        ([TEXT, "--model", "minilm"], "not on all-MiniLM-L6-v2 (53aa51172d14…): give the model that it was trained on"),
+        ([TEXT, "--on-error", "skip"], "--on-error has no effect without --file"),
+        ([""], "text 1 of 1 is empty: give at least one word"),
     ],
     ids=str,
 )
@@ -105,7 +132,9 @@ def test_a_mistake_is_one_line(
     arguments: list[str], message: str, evaluation: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["classify", *arguments, "--head", str(evaluation)]) == 2
-    assert message in error_line(capsys)
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1, "nothing is told before it"
 
 
 def test_a_folder_without_any_head_is_told_with_the_command_to_make_one(

@@ -92,6 +92,8 @@ def test_the_page_stands_alone_and_shows_everything(out: Path) -> None:
         f"{100 * report['perplexity']['relative_reduction']:.1f}\u00a0%",
         f"{report['perplexity']['base']:.2f}",
         "36 documents",
+        f"240 records: 199 to train on, 5 to validate (from {report['corpus']['split']['validation_from']} on), "
+        "36 held out (from 2023-12 on), 0 rejected",
         report["models"]["base"]["digest"],
         report["corpus"]["files"]["test.parquet"],
         "[train]",

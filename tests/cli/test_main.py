@@ -55,8 +55,20 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["trian"], "No such command 'trian'. Did you mean 'train'? see astrollama --help"),
         (["train"], "Missing argument 'recipe': see astrollama train --help"),
         (["train", "demo", "--tokens", "x", "--out", "y", "--fast"], "No such option: --fast"),
-        (["complete", "x", "--temperature", "hot"], "Invalid value for '--temperature'"),
-        (["complete", "x", "--max-new-tokens", "0"], "Invalid value for '--max-new-tokens'"),
+        (
+            ["complete", "x", "--temperature", "hot"],
+            "Invalid value for '--temperature': 'hot' should be a valid number",
+        ),
+        (["complete", "x", "--temperature", "inf"], "'--temperature': 'inf' should be less than or equal to 100: see"),
+        (["complete", "x", "--temperature", "-1"], "'--temperature': '-1' should be greater than or equal to 0: see"),
+        (["complete", "x", "--max-new-tokens", "0"], "'--max-new-tokens': '0' should be greater than or equal to 1"),
+        (
+            ["complete", "x", "--seed", "5000000000"],
+            "'--seed': '5000000000' should be less than or equal to 4294967295",
+        ),
+        (["complete", "x", "--model", "minilm"], "minilm makes vectors alone: name a language model, or for vectors"),
+        (["export", "x", "--out", "y", "--format", "pt"], "'--format': 'pt' is not one of 'hf', 'adapter', 'gguf'"),
+        (["results", "/nowhere", "--out", "r.md"], "error: there is no /nowhere: check the path"),
         (["complete", "  "], "the text to continue is empty"),
         (["corpus", "stats", "/nowhere"], "/nowhere is not a directory"),
         (["pack", "/nowhere", "--out", "y", "--model", "gpt-5"], "there is no model 'gpt-5'"),
@@ -100,6 +112,37 @@ def test_import_pack_and_stats_speak_json(tmp_path: Path, tiny_model: Path, caps
     stats = json.loads(capsys.readouterr().out)
     assert stats["total"]["papers"] == 240
     assert Path(stats["plot"]).stat().st_size > 10_000
+
+
+def test_a_damaged_kept_report_is_no_reason_to_delete_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "results"
+    kept.mkdir()
+    (kept / "one.json").write_text('{"schema_version": ', encoding="utf-8")
+    assert run(["results", "--out", str(tmp_path / "results.md")]) == 2
+    message = error_line(capsys)
+    assert f"{kept / 'one.json'} cannot be read" in message
+    assert "restore it, or move it away" in message
+    assert "delete" not in message
+
+
+def test_white_space_at_the_end_of_a_prompt_is_left_out(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for text in ("a\tstar", "a\tstar\n\n \t"):
+        assert run(["complete", text, "--model", str(tiny_model), "--max-new-tokens", "5", "--json"]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert told[0] == told[1]
+    assert told[0]["text"] == "a\tstar"
+
+
+def test_the_base_of_an_adapter_is_shown_without_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["model", "show", "astrosmol-135m"]) == 0
+    shown = dict(
+        line.split(maxsplit=1) for line in capsys.readouterr().out.replace("base digest", "base_digest").splitlines()
+    )
+    assert shown["base"] == "smollm2-135m"
+    assert len(shown["base_digest"]) == 64
 
 
 def test_skipped_records_are_counted_and_kept(

@@ -23,6 +23,12 @@ def test_the_papers_run_is_planned_from_nothing(capsys: pytest.CaptureFixture[st
     assert text.endswith("nothing was written\n")
 
 
+@pytest.mark.parametrize(("budget", "told"), [("1 epochs", "1 epoch"), ("90 seconds", "90 seconds")])
+def test_the_budget_is_told_in_words(budget: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*PAPER, "--set", f"train.budget={budget}"]) == 0
+    assert f"\nbudget      {told}: about " in capsys.readouterr().out
+
+
 def test_json_has_the_figures_that_the_lines_have(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*PAPER, "--json", "--set", "lora.rank=8"]) == 0
     plan = json.loads(capsys.readouterr().out)

@@ -113,6 +113,30 @@ def test_what_is_nowhere_is_told(spec: str, message: str) -> None:
         find_model(spec)
 
 
+def test_a_folder_of_gguf_files_is_told_with_their_names(tmp_path: Path) -> None:
+    (tmp_path / "a-Q4_0.gguf").touch()
+    with pytest.raises(ModelError, match=rf"{tmp_path} holds GGUF files, .*: give {tmp_path / 'a-Q4_0.gguf'}$"):
+        find_model(str(tmp_path))
+    (tmp_path / "a-F16.gguf").touch()
+    with pytest.raises(ModelError, match=r": give one of .*a-F16\.gguf, .*a-Q4_0\.gguf$"):
+        find_model(str(tmp_path))
+
+
+def test_a_directory_of_another_stage_is_told_as_that(sample_corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"is no model, the stage 'corpus' wrote it: give the directory of a run"):
+        find_model(str(sample_corpus))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "manifest.json").write_text('{"stage": "demo"}')
+    with pytest.raises(ModelError, match=rf"the stage 'demo' wrote it: give {tmp_path / 'run'}$"):
+        find_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["minilm", "all-MiniLM-L6-v2"])
+def test_minilm_is_told_to_make_vectors_alone(name: str) -> None:
+    with pytest.raises(ModelError, match=f"^{name} makes vectors alone: name a language model"):
+        find_model(name)
+
+
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"not a model at all" * 10)
     with pytest.raises(ModelError, match="is no readable GGUF file"):

@@ -14,6 +14,7 @@ import pytest
 from astrollama.backends.encoders import load_encoder
 from astrollama.backends.hf import HFLanguageModel
 from astrollama.cli.main import run
+from astrollama.cli.opening import show_shipped_models
 from astrollama.errors import NetworkError, RunError
 from astrollama.evaluation.categories.classify import classify, find_head
 from astrollama.evaluation.categories.heads import load_head, read_record
@@ -92,6 +93,17 @@ def test_a_beginning_is_continued_by_the_shipped_model(packaged_base: str, capsy
     told = json.loads(capsys.readouterr().out)
     assert told["model"] == LANGUAGE_MODEL
     assert len(told["continuation"].split()) >= 4
+
+
+@pytest.mark.packaged_model
+def test_the_opening_of_the_demo_says_what_its_numbers_are(
+    packaged_base: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_shipped_models(packaged_base)
+    told = capsys.readouterr().err.splitlines()
+    (heading,) = (number for number, line in enumerate(told) if "nearest to it among the sample's papers" in line)
+    assert told[heading].endswith(f"by {ENCODER} (cosine, title):")
+    assert all(re.fullmatch(r" +0\.\d\d  \S.*", line) for line in told[heading + 1 :])
 
 
 @pytest.mark.packaged_model

@@ -192,7 +192,7 @@ def test_what_is_no_report_is_refused(evaluation: Path, tmp_path: Path, capsys: 
         assert run(["results", given_alone(report, folder), "--out", out]) == 2
         assert message in error_line(capsys)
     for words, message in (
-        ([str(tmp_path / "nothing")], "cannot be read"),
+        ([str(tmp_path / "nothing")], "nothing: check the path"),
         ([str(tmp_path)], "has no manifest.json"),
         ([], "holds no report: name an evaluation directory"),
         (["--check"], "holds no report: make the page"),

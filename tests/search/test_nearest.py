@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from astrollama.backends.hf import HFLanguageModel
+from astrollama.corpus.abstracts import Abstract
 from astrollama.errors import RunError
 from astrollama.models.load import load_model
 from astrollama.search.embed import embed_papers
 from astrollama.search.nearest import nearest
-from astrollama.sources.files import Abstract
 from astrollama.sources.sample import SAMPLE
 
 

@@ -13,14 +13,13 @@ from torch import Tensor
 from astrollama.backends.base import Ability
 from astrollama.errors import UnsupportedError, UserInputError
 from astrollama.files import TEMPORARY_PREFIX, copy_file
-from astrollama.models.packaged import MINILM, fetch_files
+from astrollama.models.packaged import MINILM, MINILM_KEY, MINILM_NAME, fetch_files
 from astrollama.models.pooling import Pooling
 from astrollama.models.quiet import quiet_libraries
 from astrollama.models.registry import cache_folder
 from astrollama.runs import read_manifest, stage_directory, verify_files
 
-KEY = "minilm"  # as a user names it
-NAME = "all-MiniLM-L6-v2"
+KEY, NAME = MINILM_KEY, MINILM_NAME
 # Of its sentence_bert_config.json, with the two tokens that stand around a text.
 MAX_TOKENS = 256
 DIGEST = next(digest for name, digest in MINILM.sha256.items() if name.endswith(".safetensors"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrollama.cli.options import JsonOption, print_json
+from astrollama.cli.options import JsonOption, LeaveOutOption, print_json
 
 if TYPE_CHECKING:
     from astrollama.evaluation.categories.classify import Suggestion
@@ -32,9 +32,11 @@ def classify(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", help="Papers to classify instead, as `corpus import` reads them; one line of JSON each."
+            "--file",
+            help="Papers to classify instead, as `corpus import` reads them, or a corpus; one line of JSON each.",
         ),
     ] = None,
+    on_error: LeaveOutOption = "stop",
     top: Annotated[int, typer.Option(min=1, help="How many categories to show.")] = 3,
     json: JsonOption = False,
 ) -> None:
@@ -43,24 +45,28 @@ def classify(
     Example: astrollama classify "We present radial velocities of a hot Jupiter's host star"
     """
     from astrollama.console import say
+    from astrollama.corpus.abstracts import read_abstracts
+    from astrollama.corpus.clean import repair_texts
     from astrollama.errors import UserInputError
     from astrollama.evaluation.categories.classify import classify as classify_texts
-    from astrollama.evaluation.categories.classify import find_head
+    from astrollama.evaluation.categories.classify import find_head, load_head_encoder
     from astrollama.evaluation.categories.heads import load_head
-    from astrollama.sources.files import read_abstracts
 
-    if text is not None and file is None:
-        papers = [("", text)]
-    elif file is not None and text is None:
-        papers = [(paper.id, paper.text) for paper in read_abstracts(file)]
-    else:
+    if (text is None) == (file is None):
         raise UserInputError("a text or a file is needed, and not both", "give TEXT, or --file PAPERS")
+    if file is None and on_error == "skip":
+        raise UserInputError("--on-error has no effect without --file", "leave it out")
     folder = find_head(head)
     trained = load_head(folder)
+    if file is not None:
+        papers = [(paper.id, paper.text) for paper in read_abstracts(file, on_error)]
+    else:
+        papers = [("", text) for text in repair_texts([text or ""])]
+    encoder = load_head_encoder(trained, model, base)
     if folder != head:
         which = "the head that comes along" if head is None else f"the head {folder}"
         say(f"by {which}, trained on {trained.base.name}: macro-F1 {trained.measured['macro_f1']:.3f}")
-    found = classify_texts(trained, [text for _, text in papers], top, model=model, base=base)
+    found = classify_texts(trained, [text for _, text in papers], top, encoder=encoder)
     if file is not None:
         for (identifier, _), suggestions in zip(papers, found, strict=True):
             typer.echo(json_library.dumps({"id": identifier, "categories": _records(suggestions)}, ensure_ascii=False))

@@ -41,6 +41,7 @@ def demo(
     from astrollama.cli.opening import show_shipped_models
     from astrollama.console import say
     from astrollama.corpus.build import import_corpus
+    from astrollama.evaluation.report.words import counted
     from astrollama.evaluation.request import Request
     from astrollama.evaluation.runner import evaluate
     from astrollama.files import copy_file, read_json
@@ -48,6 +49,7 @@ def demo(
     from astrollama.models.registry import find_model
     from astrollama.recipe import load_recipe
     from astrollama.runs import stage_directory
+    from astrollama.sections import budget_in_words
     from astrollama.sources.files import FileSource
     from astrollama.sources.sample import SAMPLE
     from astrollama.tokens.shards import pack_corpus
@@ -73,14 +75,13 @@ def demo(
             say(f"     {describe_corpus(import_corpus(source, resolved.corpus, home / 'corpus'))}")
             say("3/5  tokens")
             packed = pack_corpus(home / "corpus", load_tokenizer(base.path), base.name, home / "tokens")
-            say(f"     {packed['counts']['documents']:,} documents, {packed['counts']['tokens']:,} tokens")
-            say(f"4/5  training: {resolved.train.method}, {resolved.train.budget}")
+            say(f"     {counted(packed['counts']['documents'], 'document')}, {packed['counts']['tokens']:,} tokens")
+            say(f"4/5  training: {resolved.train.method}, {budget_in_words(resolved.train.budget)}")
             run = train(
                 resolved, home / "tokens", home / "run", resume=True, how_to_resume="give the same command to go on"
             )
-            say(
-                f"     {run['counts']['tokens']:,} tokens in {run['counts']['steps']:,} steps at {run['tokens_per_second']:,.0f} tokens/s"
-            )
+            steps = counted(run["counts"]["steps"], "step")
+            say(f"     {run['counts']['tokens']:,} tokens in {steps} at {run['tokens_per_second']:,.0f} tokens/s")
             say("5/5  evaluation")
             evaluate(Request(str(home / "run"), home / "corpus", TASKS), resolved, home / "evaluation")
             for name in REPORTS:

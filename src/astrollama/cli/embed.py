@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from astrollama.cli.options import JsonOption, print_json
+from astrollama.cli.options import JsonOption, LeaveOutOption, print_json
 
 
 def embed(
@@ -20,11 +20,19 @@ def embed(
     ] = "astrosmol-135m-encoder",
     file: Annotated[
         Path | None,
-        typer.Option("--file", help="Papers whose abstracts to embed instead, as `corpus import` reads them."),
+        typer.Option(
+            "--file",
+            help="Papers whose abstracts to embed instead, as `corpus import` reads them; or a corpus, its texts.",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="With --file: the Parquet file to write, with `id`, `title`, `vector`.")
+        Path | None,
+        typer.Option(
+            "--out",
+            help="With --file: the .parquet file to write, with `id`, `title`, `vector`; earlier vectors are replaced.",
+        ),
     ] = None,
+    on_error: LeaveOutOption = "stop",
     base: Annotated[str | None, typer.Option("--base", help="Where an adapter's base is now, if it has moved.")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -33,22 +41,25 @@ def embed(
     Example: astrollama embed --file papers.jsonl --out vectors.parquet
     """
     from astrollama.backends.encoders import load_encoder
+    from astrollama.corpus.abstracts import read_abstracts
     from astrollama.errors import UserInputError
+    from astrollama.evaluation.report.words import counted
     from astrollama.search.embed import embed_papers, embed_texts, require_writable
-    from astrollama.sources.files import read_abstracts
 
     if (text is None) == (file is None):
         raise UserInputError("a text or a file is needed, and not both", "give TEXT, or --file PAPERS")
     if (file is None) != (out is None):
         raise UserInputError("--file and --out belong together", "a TEXT's vector is printed")
+    if file is None and on_error == "skip":
+        raise UserInputError("--on-error has no effect without --file", "leave it out")
     if file is not None and out is not None:
         require_writable(file, out)
-        papers = read_abstracts(file)
+        papers = read_abstracts(file, on_error)
         done = embed_papers(load_encoder(model, base), papers, out)
         if json:
             print_json({**done, "out": str(out)})
         else:
-            typer.echo(f"{done['papers']:,} vectors of {done['dimensions']} numbers are in {out}")
+            typer.echo(f"{out} has {counted(done['papers'], 'vector')} of {counted(done['dimensions'], 'number')}")
         return
     assert text is not None
     if not text.strip():

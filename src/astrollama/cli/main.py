@@ -152,12 +152,20 @@ def _print_usage_error(error: TyperException) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         return 2
     describe = getattr(error, "format_message", error.__str__)
-    message = " ".join(describe().split()).rstrip(".")
+    message = _with_value(" ".join(describe().split()).rstrip("."), error)
     end = "" if message.endswith("?") else ":"  # of "Did you mean …?"
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "astrollama"
     _print_error(f"{message}{end} see {command} --help")
     return int(getattr(error, "exit_code", 2))
+
+
+def _with_value(message: str, error: TyperException) -> str:
+    """The message with the value given in the place of pydantic's “Input”, where that found the mistake."""
+    found = getattr(error.__cause__, "errors", None)
+    (first, *_) = found() if found is not None else [{}]
+    message = message.replace(": Value error, ", ": ", 1)
+    return message.replace(": Input should ", f": {first['input']!r} should ", 1) if "input" in first else message
 
 
 def _unexpected(error: Exception) -> str:

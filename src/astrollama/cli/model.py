@@ -66,6 +66,8 @@ def show(model: ModelArgument = "smollm2-135m", json: JsonOption = False) -> Non
     if json:
         print_json(shown)
         return
+    base = shown.pop("base", {})  # of an adapter
+    shown |= {"base" if key == "name" else f"base_{key}": value for key, value in base.items()}
     for key, value in shown.items():
         text = f"{value:,}" if isinstance(value, int) else str(value)
         typer.echo(f"{key.replace('_', ' '):<24} {text}")

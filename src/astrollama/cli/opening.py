@@ -36,7 +36,7 @@ def show_shipped_models(base: str) -> None:
     encoder = load_encoder(ENCODER)
     ((best, *_),) = classify(load_head(find_head(None)), [PROMPT], 1, encoder=encoder)
     say(f"{_INDENT}its category: {best.category}, {best.name} ({best.probability:.0%})")
-    say(f"{_INDENT}nearest to it among the sample's papers, by {ENCODER}:")
+    say(f"{_INDENT}nearest to it among the sample's papers, by {ENCODER} (cosine, title):")
     for near in nearest(SHIPPED_MODELS[ENCODER].folder / SAMPLE_VECTORS, encoder, PROMPT, NUM_NEIGHBOURS):
         say(f"{_INDENT}  {near.cosine:.2f}  {near.title}")
 

@@ -26,6 +26,13 @@ OnErrorOption = Annotated[
     Literal["stop", "skip"],
     typer.Option("--on-error", help="At a record that cannot be read: stop, or keep it in rejected.parquet and go on."),
 ]
+LeaveOutOption = Annotated[
+    Literal["stop", "skip"],
+    typer.Option(
+        "--on-error",
+        help="With --file, at a record that cannot be read or has no abstract: stop, or tell it, leave it out and go on.",
+    ),
+]
 LikeOption = Annotated[
     Path | None,
     typer.Option(
@@ -52,6 +59,8 @@ def tell_corpus(manifest: Mapping[str, Any], out: Path) -> None:
 
 def describe_corpus(manifest: Mapping[str, Any]) -> str:
     """One line on what an import did."""
+    from astrollama.evaluation.report.words import counted
+
     counts, split = manifest["counts"], manifest["split"]
     told = [f"{counts['train']:,} to train on"]
     if counts["validation"]:
@@ -65,4 +74,4 @@ def describe_corpus(manifest: Mapping[str, Any]) -> str:
         told.append(f"{sum(rejected.values()):,} rejected ({reasons})")
     if counts["other_category"]:
         told.append(f"{counts['other_category']:,} of other categories")
-    return f"{counts['records']:,} records: {', '.join(told)}"
+    return f"{counted(counts['records'], 'record')}: {', '.join(told)}"

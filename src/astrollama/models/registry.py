@@ -23,7 +23,7 @@ from astrollama.models.folder import (
     read_base_record,
     weights_digest,
 )
-from astrollama.models.packaged import PACKAGED_MODELS, PackagedModel, fetch_gguf
+from astrollama.models.packaged import MINILM_KEY, MINILM_NAME, PACKAGED_MODELS, PackagedModel, fetch_gguf
 from astrollama.models.shipped import SHIPPED_MODELS
 from astrollama.runs import MANIFEST, STAGE, read_manifest, stage_directory, verify_files
 from astrollama.tokens.shards import INDEX
@@ -32,6 +32,7 @@ STAGE_NAME = "model"
 WEIGHTS = "model"
 TRAIN_STAGE = "train"
 MERGE_STAGE = "merge"
+_RUN = "run"  # the run within a demo
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _HUB_FILES = [
     "config.json",
@@ -87,6 +88,8 @@ def find_model(spec: str) -> ModelFolder:
     match = _HUB_ID.fullmatch(spec)
     if match and not spec.startswith((".", "~")) and path.suffix != ".gguf":
         return ModelFolder(spec, _pull_from_hub(match["id"], match["revision"] or "main"), "model")
+    if spec in (MINILM_KEY, MINILM_NAME):
+        raise ModelError(f"{spec} makes vectors alone", "name a language model, or for vectors use astrollama embed")
     near = difflib.get_close_matches(spec, [*SHIPPED_MODELS, *PACKAGED_MODELS], n=1)
     hint = (
         f"did you mean {near[0]}?"
@@ -244,8 +247,21 @@ def _local_folder(path: Path) -> ModelFolder:
     if (path / ADAPTER_CONFIG).is_file():
         check_adapter(path)
         return ModelFolder(name, path, "adapter")
+    if not (path / "config.json").is_file():
+        _tell_what_it_is(path, manifest.get("stage"))
     check_folder(path)
     return ModelFolder(name, path, "model")
+
+
+def _tell_what_it_is(path: Path, stage: str | None) -> None:
+    """Refuse a folder of GGUF files, and one that another stage of ours wrote."""
+    if files := [str(file) for file in sorted(path.glob("*.gguf"))]:
+        choice = f"one of {', '.join(files)}" if len(files) > 1 else files[0]
+        raise ModelError(f"{path} holds GGUF files, each of which is a model", f"give {choice}")
+    if stage is not None:
+        inside = next((path / name for name in (_RUN, WEIGHTS) if (path / name).is_dir()), None)
+        fix = "give the directory of a run or an export" if inside is None else f"give {inside}"
+        raise ModelError(f"{path} is no model, the stage {stage!r} wrote it", fix)
 
 
 def _download(hub_id: str, revision: str, folder: Path) -> str:

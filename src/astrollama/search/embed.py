@@ -10,14 +10,16 @@ from astrollama.console import progress
 from astrollama.corpus.clean import repair_texts
 from astrollama.errors import UserInputError
 from astrollama.files import atomic_path
+from astrollama.runs import refuse_inside
 
 if TYPE_CHECKING:
     import numpy as np
 
     from astrollama.backends.base import Encoder
-    from astrollama.sources.files import Abstract
+    from astrollama.corpus.abstracts import Abstract
 
 PAPERS_AT_ONCE = 512
+_COLUMNS = ["id", "title", "vector"]
 
 
 def embed_texts(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
@@ -34,15 +36,33 @@ def embed_texts(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
 
 
 def require_writable(file: Path, out: Path) -> None:
-    """Refuse a place for the vectors of a file that cannot be written, or is the file itself.
+    """Refuse a place for the vectors of a file that cannot be written, or holds anything but vectors.
 
     Raises:
-        UserInputError: it is a directory, its folder is none, or it is `file`.
+        UserInputError: it is a directory, its folder is none, it is `file` or lies inside it, is not named `….parquet`, or
+            is a file that `embed_papers` did not write.
     """
     if out.is_dir() or not out.parent.is_dir():
         raise UserInputError(f"{out} cannot be written", "name a file in a folder that is there")
     if out.resolve() == file.resolve():
         raise UserInputError(f"{out} holds the papers themselves", "name another file for the vectors")
+    if out.suffix != ".parquet":
+        raise UserInputError(f"{out} does not end in .parquet", "name a Parquet file for the vectors")
+    refuse_inside(out, [file])
+    if out.exists() and not _is_ours(out):
+        raise UserInputError(f"{out} holds something else than vectors and would be lost", "choose another --out")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is one that `embed_papers` wrote, by its columns and metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return schema.names == _COLUMNS and {b"model", b"digest"} <= (schema.metadata or {}).keys()
 
 
 def embed_papers(encoder: Encoder, papers: Sequence[Abstract], out: Path) -> dict[str, Any]:
@@ -65,8 +85,8 @@ def embed_papers(encoder: Encoder, papers: Sequence[Abstract], out: Path) -> dic
             vectors_ND = embed_texts(encoder, [paper.text for paper in part])
             size = vectors_ND.shape[1]
             column = pa.FixedSizeListArray.from_arrays(pa.array(vectors_ND.reshape(-1)), size)
-            columns = {"id": [paper.id for paper in part], "title": [paper.title for paper in part]}
-            tables.append(pa.table({**columns, "vector": column}))
+            columns = ([paper.id for paper in part], [paper.title for paper in part], column)
+            tables.append(pa.table(dict(zip(_COLUMNS, columns, strict=True))))
             bar.update(sum(table.num_rows for table in tables))
     with atomic_path(out) as partial:
         pq.write_table(pa.concat_tables(tables).replace_schema_metadata(described), partial)

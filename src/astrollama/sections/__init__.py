@@ -18,6 +18,7 @@ from astrollama.sections.training import (
     ReplaySection,
     TrainSection,
     ValidationSection,
+    budget_in_words,
 )
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "SourceSection",
     "TrainSection",
     "ValidationSection",
+    "budget_in_words",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -16,6 +16,14 @@ Method = Literal["full", "lora", "qlora"]
 Objective = Literal["language", "contrastive"]
 PairKind = Literal["title", "halves", "citations"]
 
+# the units that may be written, and how many of ours each is
+_UNITS: dict[str, tuple[float, BudgetUnit]] = {
+    "tokens": (1, "tokens"),
+    "epochs": (1, "epochs"),
+    "minutes": (1, "minutes"),
+    "seconds": (1 / 60, "minutes"),
+    "hours": (60, "minutes"),
+}
 _BUDGET = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([a-z]+)\s*")
 
 
@@ -131,7 +139,7 @@ class TrainSection(Section):
     )
     budget: str = Field(
         "1 epochs",
-        description="How long: `100_000 tokens`, `3 epochs` or `5 minutes`. The schedule spans exactly this; epochs are of the corpus, tokens are of all, and the run ends with the first step that reaches it.",
+        description="How long: `100_000 tokens`, `3 epochs`, or `5 minutes`, seconds or hours. The schedule spans exactly this; epochs are of the corpus, tokens are of all, and the run ends with the first step that reaches it.",
     )
     global_batch_tokens: int = Field(
         1024,
@@ -223,17 +231,35 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read `100_000 tokens`, `3 epochs` or `5 minutes`.
+        """Read `100_000 tokens`, `3 epochs` or `5 minutes`; seconds and hours become minutes.
 
         Raises:
             ValueError: the text is no such budget, or nothing is left to do in it.
         """
-        match = _BUDGET.fullmatch(text)
-        units = get_args(BudgetUnit)
-        unit = next((u for u in units if match and match[2] in (u, u[:-1])), None)
-        if match is None or unit is None:
-            raise ValueError(f"{text!r} is no budget: write for example '100_000 tokens', '3 epochs' or '5 minutes'")
-        amount = float(match[1].replace("_", "").replace(",", ""))
+        written, name = _read_budget(text)
+        times, unit = _UNITS[name]
+        amount = written * times
         if not 0 < amount < 1e15 or (unit == "tokens" and amount < 1):
             raise ValueError(f"{text!r} leaves nothing to do: give a positive amount that a clock or a disk can hold")
         return cls(amount, unit)
+
+
+def budget_in_words(text: str) -> str:
+    """A budget in the unit that it is written in: `1 epoch`, `30 seconds`, `100,000 tokens`."""
+    written, name = _read_budget(text)
+    return f"{written:,.15g} {name.removesuffix('s') if written == 1 else name}"
+
+
+def _read_budget(text: str) -> tuple[float, str]:
+    """The amount and the name of its unit, in the plural.
+
+    Raises:
+        ValueError: the text is no budget.
+    """
+    match = _BUDGET.fullmatch(text)
+    name = next((name for name in _UNITS if match and match[2] in (name, name[:-1])), None)
+    if match is None or name is None:
+        raise ValueError(
+            f"{text!r} is no budget: write for example '100_000 tokens', '3 epochs', '5 minutes' or '30 seconds'"
+        )
+    return float(match[1].replace("_", "").replace(",", "")), name

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from astrollama.errors import SourceError
 from astrollama.files import sha256_file
@@ -30,7 +30,7 @@ from astrollama.sources.records import (
 )
 from astrollama.sources.tables import ARROW_FILE_MAGIC, PARQUET_MAGIC, read_arrow, read_parquet
 
-__all__ = ["FileSource", "OnError", "PassedOver", "Unreadable", "read_abstracts"]
+__all__ = ["FileSource", "OnError", "PassedOver", "Unreadable"]
 
 OnError = Literal["stop", "skip"]
 # for the first so many records of a file it yields None, and then each as it stands
@@ -40,15 +40,7 @@ _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 _BIBTEX_SUFFIX = ".bib"
 _TABLE_SUFFIXES = (".parquet", ".arrow")
 _KNOWN = "JSONL, JSONL.gz, BibTeX, plain text (.txt), Arrow or Parquet"
-_SKIP_FIX = "mend it, or give --on-error skip to leave such records out and keep them in rejected.parquet"
-
-
-class Abstract(NamedTuple):
-    """What is used of a paper outside a corpus."""
-
-    id: str
-    title: str
-    text: str
+_SKIP_FIX = "mend it, or give --on-error skip to leave such records out"
 
 
 @dataclass(frozen=True)
@@ -162,25 +154,6 @@ class FileSource:
             return True
         own = {paper.primary_category, *paper.categories}
         return any(name in self.categories or name.partition(".")[0] in self.categories for name in own)
-
-
-def read_abstracts(path: Path) -> list[Abstract]:
-    """The abstracts of a file's papers, each of which has one.
-
-    Raises:
-        SourceError: the file cannot be read, holds no papers, or one without an abstract.
-    """
-    papers = []
-    for paper in FileSource([path]).papers():
-        assert isinstance(paper, Paper)  # it stops at what cannot be read, and no category is asked for
-        if not (paper.abstract and paper.abstract.strip()):
-            raise SourceError(
-                f"{paper.origin} has no abstract", "leave it out, or give a file of papers with abstracts"
-            )
-        papers.append(Abstract(paper.arxiv_id, paper.title, paper.abstract))
-    if not papers:
-        raise SourceError(f"{path} holds no papers", "give a file with papers")
-    return papers
 
 
 def _require_own_names(files: Sequence[Path]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from astrollama.errors import SourceError
 from astrollama.runs import MANIFEST, STAGE
@@ -38,10 +39,13 @@ def paper_files(folder: Path, is_known: Callable[[Path], bool]) -> list[Path]:
         SourceError: a stage has not finished its folder, or gives no papers.
         OSError: a folder cannot be read.
     """
-    if (stage := _stage_of(folder)) is not None:
+    if (manifest := _manifest_of(folder)) is not None:
+        stage = manifest["stage"]
         if stage not in _STAGE_FILES:
             raise SourceError(f"{folder} was written by the stage {stage!r}", "give a folder that holds papers")
-        return [folder / name for name in _STAGE_FILES[stage] if (folder / name).is_file()]
+        files = [folder / name for name in _STAGE_FILES[stage] if (folder / name).is_file()]
+        # a corpus may have nothing to validate
+        return [file for file in files if not _is_empty(file, manifest)] or files
     found = []
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith(".") or any(fnmatchcase(entry.name, pattern) for pattern in _NOT_PAPERS):
@@ -53,8 +57,13 @@ def paper_files(folder: Path, is_known: Callable[[Path], bool]) -> list[Path]:
     return found
 
 
-def _stage_of(folder: Path) -> str | None:
-    """The stage of ours that wrote a folder; None where none did."""
+def _is_empty(file: Path, manifest: Mapping[str, Any]) -> bool:
+    counts = manifest.get("counts")
+    return isinstance(counts, dict) and counts.get(file.stem) == 0
+
+
+def _manifest_of(folder: Path) -> dict[str, Any] | None:
+    """The manifest of the stage of ours that wrote a folder; None where none did."""
     if not (folder / MANIFEST).is_file():
         if (folder / STAGE).is_file():
             raise SourceError(f"{folder} holds an unfinished run", "let it end first")
@@ -63,5 +72,4 @@ def _stage_of(folder: Path) -> str | None:
         manifest = json.loads((folder / MANIFEST).read_bytes())
     except (ValueError, RecursionError):
         return None  # of another program
-    stage = manifest.get("stage") if isinstance(manifest, dict) else None
-    return stage if isinstance(stage, str) else None
+    return manifest if isinstance(manifest, dict) and isinstance(manifest.get("stage"), str) else None

@@ -14,7 +14,7 @@ from astrollama.models.load import resolve_device
 from astrollama.models.registry import TRAIN_STAGE
 from astrollama.recipe import Recipe
 from astrollama.runs import stage_state
-from astrollama.sections import Budget
+from astrollama.sections import Budget, budget_in_words
 from astrollama.tokens.packing import Packer
 from astrollama.training import checkpoint, estimate
 from astrollama.training.extend import extends
@@ -265,7 +265,7 @@ def _told_batch(plan: dict[str, Any]) -> str:
 
 
 def _told_budget(plan: dict[str, Any]) -> str:
-    told = f"{plan['budget']}: about {plan['num_steps']:,} steps, {plan['num_tokens']:,} tokens"
+    told = f"{budget_in_words(plan['budget'])}: about {plan['num_steps']:,} steps, {plan['num_tokens']:,} tokens"
     if plan["num_tokens_replayed"]:
         told += f", {plan['num_tokens_replayed']:,} of them general text"
         if plan["replay_passes"] is not None:

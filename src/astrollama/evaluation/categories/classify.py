@@ -88,16 +88,43 @@ def classify(
         encoder: the head's model itself, where it is loaded already.
 
     Raises:
-        ModelError: the model cannot be had, or is not the one that the head was trained on.
-        NetworkError: the model has to be fetched and cannot.
+        ModelError, NetworkError: as `load_head_encoder`.
         UserInputError: a text is empty.
     """
-    probabilities_NC = softmax(_logits(head, repair_texts(texts), encoder or _load_encoder(head, model, base)))
+    probabilities_NC = softmax(_logits(head, repair_texts(texts), encoder or load_head_encoder(head, model, base)))
     order_NC = np.argsort(-probabilities_NC, axis=-1, kind="stable")[:, :top]
     return [
         [Suggestion(head.labels[i], plain_name(head.labels[i]), float(probabilities_C[i])) for i in order_C]
         for probabilities_C, order_C in zip(probabilities_NC, order_NC, strict=True)
     ]
+
+
+def load_head_encoder(head: Head, model: str | None = None, base: str | None = None) -> Encoder:
+    """The model that a head was trained on.
+
+    Args:
+        model: where it is now, if not where it was in training.
+        base: where the base of that is now, if it has moved.
+
+    Raises:
+        ModelError: the model cannot be had, or is not the one that the head was trained on.
+        NetworkError: the model has to be fetched and cannot.
+    """
+    from astrollama.backends import minilm
+    from astrollama.backends.encoders import load_encoder
+
+    if model in (minilm.KEY, minilm.NAME) and head.base.digest != minilm.DIGEST:  # known before it is fetched
+        raise _other_model(head, minilm.NAME, minilm.DIGEST)
+    try:
+        encoder = load_encoder(model or head.base.name, base)
+    except ModelError as error:
+        if model is not None or base is not None:
+            raise
+        what = f"the model that the head was trained on cannot be loaded ({error.what})"
+        raise ModelError(what, "say with --model where it is now, or with --base where its base is") from error
+    if encoder.digest != head.base.digest:
+        raise _other_model(head, encoder.name, encoder.digest or "")
+    return encoder
 
 
 def _logits(head: Head, texts: Sequence[str], encoder: Any) -> np.ndarray:
@@ -114,21 +141,8 @@ def _logits(head: Head, texts: Sequence[str], encoder: Any) -> np.ndarray:
     return np.concatenate(logits)
 
 
-def _load_encoder(head: Head, model: str | None, base: str | None) -> Any:
-    """The model that the head was trained on."""
-    from astrollama.backends.encoders import load_encoder
-
-    try:
-        encoder = load_encoder(model or head.base.name, base)
-    except ModelError as error:
-        if model is not None or base is not None:
-            raise
-        what = f"the model that the head was trained on cannot be loaded ({error.what})"
-        raise ModelError(what, "say with --model where it is now, or with --base where its base is") from error
-    if encoder.digest != head.base.digest:
-        raise ModelError(
-            f"the head was trained on {head.base.name} ({head.base.digest[:12]}…), not on {encoder.name} "
-            f"({(encoder.digest or '')[:12]}…)",
-            "give the model that it was trained on with --model",
-        )
-    return encoder
+def _other_model(head: Head, name: str, digest: str) -> ModelError:
+    return ModelError(
+        f"the head was trained on {head.base.name} ({head.base.digest[:12]}…), not on {name} ({digest[:12]}…)",
+        "give the model that it was trained on with --model",
+    )
