@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from astrollama.cli.main import run
 from tests.conftest import tiny_recipe
@@ -25,3 +27,8 @@ def trained(base: Path, corpus: Path, folder: Path) -> Path:
     ):
         assert run([str(word) for word in words]) == 0, words
     return folder
+
+
+def report_of(evaluation: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((evaluation / "report.json").read_text(encoding="utf-8"))
+    return report
