@@ -74,6 +74,11 @@ def track(
                 bar.update(count)
 
 
+def counted(number_of: int, noun: str) -> str:
+    """`1 task`, `3 tasks`."""
+    return f"{number_of:,} {noun}" if number_of == 1 else f"{number_of:,} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """`8 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrollama.cli.options import JsonOption, LeaveOutOption, print_json
+from astrollama.cli.options import JsonOption, LeaveOutOption, print_json, require_text_or_file
 
 if TYPE_CHECKING:
     from astrollama.evaluation.categories.classify import Suggestion
@@ -47,15 +47,11 @@ def classify(
     from astrollama.console import say
     from astrollama.corpus.abstracts import read_abstracts
     from astrollama.corpus.clean import repair_texts
-    from astrollama.errors import UserInputError
     from astrollama.evaluation.categories.classify import classify as classify_texts
     from astrollama.evaluation.categories.classify import find_head, load_head_encoder
     from astrollama.evaluation.categories.heads import load_head
 
-    if (text is None) == (file is None):
-        raise UserInputError("a text or a file is needed, and not both", "give TEXT, or --file PAPERS")
-    if file is None and on_error == "skip":
-        raise UserInputError("--on-error has no effect without --file", "leave it out")
+    require_text_or_file(text, file, on_error)
     folder = find_head(head)
     trained = load_head(folder)
     if file is not None:

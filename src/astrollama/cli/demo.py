@@ -39,9 +39,8 @@ def demo(
     Example: astrollama demo --corpus papers.jsonl.gz --minutes 5 --out runs/mine
     """
     from astrollama.cli.opening import show_shipped_models
-    from astrollama.console import say
+    from astrollama.console import counted, say
     from astrollama.corpus.build import import_corpus
-    from astrollama.evaluation.report.words import counted
     from astrollama.evaluation.request import Request
     from astrollama.evaluation.runner import evaluate
     from astrollama.files import copy_file, read_json

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from astrollama.cli.options import JsonOption, LeaveOutOption, print_json
+from astrollama.cli.options import JsonOption, LeaveOutOption, print_json, require_text_or_file
 
 
 def embed(
@@ -41,17 +41,14 @@ def embed(
     Example: astrollama embed --file papers.jsonl --out vectors.parquet
     """
     from astrollama.backends.encoders import load_encoder
+    from astrollama.console import counted
     from astrollama.corpus.abstracts import read_abstracts
     from astrollama.errors import UserInputError
-    from astrollama.evaluation.report.words import counted
     from astrollama.search.embed import embed_papers, embed_texts, require_writable
 
-    if (text is None) == (file is None):
-        raise UserInputError("a text or a file is needed, and not both", "give TEXT, or --file PAPERS")
+    require_text_or_file(text, file, on_error)
     if (file is None) != (out is None):
         raise UserInputError("--file and --out belong together", "a TEXT's vector is printed")
-    if file is None and on_error == "skip":
-        raise UserInputError("--on-error has no effect without --file", "leave it out")
     if file is not None and out is not None:
         require_writable(file, out)
         papers = read_abstracts(file, on_error)

@@ -57,9 +57,23 @@ def tell_corpus(manifest: Mapping[str, Any], out: Path) -> None:
         typer.echo(f"when the corpus grows, give --like {out}: else newer months are held out, and these trained on")
 
 
+def require_text_or_file(text: str | None, file: Path | None, on_error: str) -> None:
+    """Refuse a text and a file at once, neither, and `--on-error skip` where no file is read.
+
+    Raises:
+        UserInputError: so it is.
+    """
+    from astrollama.errors import UserInputError
+
+    if (text is None) == (file is None):
+        raise UserInputError("a text or a file is needed, and not both", "give TEXT, or --file PAPERS")
+    if file is None and on_error == "skip":
+        raise UserInputError("--on-error has no effect without --file", "leave it out")
+
+
 def describe_corpus(manifest: Mapping[str, Any]) -> str:
     """One line on what an import did."""
-    from astrollama.evaluation.report.words import counted
+    from astrollama.console import counted
 
     counts, split = manifest["counts"], manifest["split"]
     told = [f"{counts['train']:,} to train on"]

@@ -23,8 +23,8 @@ def pack(
 
     Example: astrollama pack corpus --model smollm2-135m --out tokens
     """
+    from astrollama.console import counted
     from astrollama.errors import ModelError
-    from astrollama.evaluation.report.words import counted
     from astrollama.models.load import load_tokenizer
     from astrollama.models.registry import find_model
     from astrollama.tokens.shards import pack_corpus

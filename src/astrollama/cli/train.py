@@ -73,7 +73,7 @@ def train(
             typer.echo(describe_plan(plan))
         return
 
-    from astrollama.evaluation.report.words import counted
+    from astrollama.console import counted
     from astrollama.training.run import train as run_training
 
     manifest = run_training(loaded, data, out, resume=resume, replay=replay, citations=citations)

@@ -19,6 +19,7 @@ from astrollama.evaluation.subject import Subject
 from astrollama.evaluation.systems import Role, System, SystemAbility
 from astrollama.files import sha256_file
 from astrollama.models.folder import read_base_record, read_encoder_record
+from astrollama.models.packaged import MINILM_KEY
 from astrollama.models.registry import ModelFolder, find_model, model_digest
 from astrollama.sections import ApiSection, EvaluateSection
 
@@ -33,7 +34,7 @@ _CHAT, _EMBEDDINGS = "openai", "openai-embeddings"
 # the paper's opponents by the names that it gives them
 _ALIASES = {"gpt-4": f"{_CHAT}:gpt-4", "gpt-3": f"{_EMBEDDINGS}:text-embedding-ada-002"}
 _BASELINES: tuple[tuple[str, str, SystemAbility], ...] = (
-    ("minilm", "MiniLM", "embed"),
+    (MINILM_KEY, "MiniLM", "embed"),
     ("bm25", "BM25", "bm25"),
     ("tfidf", "TF-IDF", "tfidf"),
     ("keywords", "keyword rules", "keywords"),
@@ -227,7 +228,7 @@ def _opener_of_apis(api: ApiSection) -> Callable[[str, str], Any]:
 
 
 def _baselines(folder: Path, settings: EvaluateSection) -> list[System]:
-    from astrollama.backends.minilm import DIGEST, KEY
+    from astrollama.backends.minilm import DIGEST
 
     def minilm() -> Any:
         from astrollama.backends.minilm import load_minilm
@@ -242,9 +243,9 @@ def _baselines(folder: Path, settings: EvaluateSection) -> list[System]:
             key,
             "baseline",
             frozenset({ability}),
-            DIGEST if key == KEY else key,
+            DIGEST if key == MINILM_KEY else key,
             folder / key,
-            opener=minilm if key == KEY else None,
+            opener=minilm if key == MINILM_KEY else None,
         )
         for key, label, ability in _BASELINES
     ]

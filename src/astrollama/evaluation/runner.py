@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from astrollama.console import say, warn
+from astrollama.console import counted, say, warn
 from astrollama.corpus.store import STAGE_NAME as CORPUS_STAGE
 from astrollama.errors import NetworkError, RunError, UserInputError
 from astrollama.evaluation.assemble import Evaluation, assemble
@@ -19,7 +19,6 @@ from astrollama.evaluation.measuring import measure_all, measurement_hashes
 from astrollama.evaluation.presets import published, quick, quick_note
 from astrollama.evaluation.rating.raters import VOTES, rater_table
 from astrollama.evaluation.report import REPORT_HTML, REPORT_JSON, write_report
-from astrollama.evaluation.report.words import counted
 from astrollama.evaluation.request import Request, added_to, hashes
 from astrollama.evaluation.subject import describe_subject, require_unseen
 from astrollama.evaluation.systems import System
@@ -134,10 +133,11 @@ def _beyond(asked: Sequence[EvaluationTask], systems: Sequence[System]) -> dict[
         for task in asked
         if not task.NEEDS & subject.abilities
     }
+    if beyond and len(beyond) == len(asked):
+        name, reason = next(iter(beyond.items()))
+        can = [own for own in TASKS if find_task(own).NEEDS & subject.abilities]
+        raise UserInputError(f"the task {name} is not for this model: {reason}", f"give --tasks {','.join(can)}")
     for name, reason in beyond.items():
-        if len(beyond) == len(asked):
-            can = [name for name in TASKS if find_task(name).NEEDS & subject.abilities]
-            raise UserInputError(f"the task {name} is not for this model: {reason}", f"give --tasks {','.join(can)}")
         warn(f"{name} is left out: {reason}")
     return beyond
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from astrollama.errors import RunError
 from astrollama.files import copy_file, read_json, write_json
-from astrollama.models.registry import TRAIN_STAGE, documents_of
+from astrollama.models.registry import TRAIN_STAGE, documents_of, record_folders
 from astrollama.provenance import without_places
 from astrollama.runs import MANIFEST
 from astrollama.tokens.shards import INDEX
@@ -60,7 +60,7 @@ def training_of(place: Path) -> TrainingRecord | None:
     Raises:
         RunError: the record is damaged.
     """
-    for folder in (place, place.parent) if place.exists() else ():
+    for folder in record_folders(place):
         manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
         if manifest.get("stage") == TRAIN_STAGE:
             return _record(_facts_of_run(manifest), folder / MANIFEST)

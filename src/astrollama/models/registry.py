@@ -122,8 +122,12 @@ def documents_of(place: Path) -> Path | None:
     Args:
         place: a run's folder; a model's, which may lie in its run's; or a GGUF file, beside which its list lies.
     """
-    folders = (place, place.parent) if place.exists() else ()
-    return next((folder / INDEX for folder in folders if (folder / INDEX).is_file()), None)
+    return next((folder / INDEX for folder in record_folders(place) if (folder / INDEX).is_file()), None)
+
+
+def record_folders(place: Path) -> tuple[Path, ...]:
+    """Where the records of a model may lie, the nearest first: its own folder, and that of its run; none if it is not there."""
+    return (place, place.parent) if place.exists() else ()
 
 
 def model_digest(found: ModelFolder) -> str:

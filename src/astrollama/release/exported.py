@@ -17,7 +17,7 @@ from astrollama.models.folder import (
     weights_digest,
 )
 from astrollama.models.packaged import PACKAGED_MODELS
-from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, local_folder
+from astrollama.models.registry import MERGE_STAGE, TRAIN_STAGE, local_folder, record_folders
 from astrollama.runs import MANIFEST, read_manifest, verify_files
 
 EXPORT_STAGE = "export"
@@ -84,9 +84,7 @@ def made_from(name: str) -> str | None:
     if name in PACKAGED_MODELS:
         return None
     folder = local_folder(name)
-    for home in (
-        (folder, folder.parent) if folder.is_dir() else ()
-    ):  # a run's or a merge's weights, `run/model`, know it too
+    for home in record_folders(folder) if folder.is_dir() else ():
         manifest = read_json(home / MANIFEST) if (home / MANIFEST).is_file() else {}
         if manifest.get("stage") in (TRAIN_STAGE, MERGE_STAGE, EXPORT_STAGE) and manifest.get("base"):
             return str(manifest["base"]["name"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from astrollama.corpus.abstracts import Abstract
 
 PAPERS_AT_ONCE = 512
-_COLUMNS = ["id", "title", "vector"]
+COLUMNS = ["id", "title", "vector"]
 
 
 def embed_texts(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
@@ -62,7 +62,7 @@ def _is_ours(path: Path) -> bool:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException):
         return False
-    return schema.names == _COLUMNS and {b"model", b"digest"} <= (schema.metadata or {}).keys()
+    return schema.names == COLUMNS and {b"model", b"digest"} <= (schema.metadata or {}).keys()
 
 
 def embed_papers(encoder: Encoder, papers: Sequence[Abstract], out: Path) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def embed_papers(encoder: Encoder, papers: Sequence[Abstract], out: Path) -> dic
             size = vectors_ND.shape[1]
             column = pa.FixedSizeListArray.from_arrays(pa.array(vectors_ND.reshape(-1)), size)
             columns = ([paper.id for paper in part], [paper.title for paper in part], column)
-            tables.append(pa.table(dict(zip(_COLUMNS, columns, strict=True))))
+            tables.append(pa.table(dict(zip(COLUMNS, columns, strict=True))))
             bar.update(sum(table.num_rows for table in tables))
     with atomic_path(out) as partial:
         pq.write_table(pa.concat_tables(tables).replace_schema_metadata(described), partial)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astrollama.errors import RunError
-from astrollama.search.embed import embed_texts
+from astrollama.search.embed import COLUMNS, embed_texts
 
 if TYPE_CHECKING:
     from astrollama.backends.base import Encoder
@@ -37,7 +37,7 @@ def nearest(vectors: Path, encoder: Encoder, text: str, num_papers: int) -> list
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(vectors, columns=["id", "title", "vector"])
+        table = pq.read_table(vectors, columns=COLUMNS)
     except (OSError, pa.ArrowException) as error:
         raise RunError(f"{vectors} cannot be read ({error})", "make it again with astrollama embed") from error
     digest = (table.schema.metadata or {}).get(b"digest", b"").decode()

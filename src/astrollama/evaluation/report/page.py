@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from astrollama.console import duration
+from astrollama.console import counted, duration
 from astrollama.evaluation.figures import SYSTEM_COLUMNS
 from astrollama.evaluation.report.pictures import Picture
 from astrollama.evaluation.report.summary import BETTER, chance_words, num_comparisons, summary_rows, tally
 from astrollama.evaluation.report.words import (
     DASH,
     cell_text,
-    counted,
     difference_text,
     number,
     percent,

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from astrollama.console import counted
 from astrollama.evaluation.report.looks import short_name
 from astrollama.evaluation.report.words import (
     DASH,
     NO_DIFFERENCE,
-    counted,
     difference_text,
     interval_text,
     value_text,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from astrollama.console import counted
+
 NO_DIFFERENCE = "no difference shown"
 DASH = "—"
 _MINUS = "−"
@@ -115,11 +117,6 @@ def cell_text(value: str | float | int | None, *, among_fractions: bool = False)
     if float(value).is_integer() and not (among_fractions and isinstance(value, float)):
         return number(value)
     return _minus(f"{value:z,.0f}" if abs(value) >= 1000 else f"{value:z#.3g}".removesuffix("."))
-
-
-def counted(number_of: int, noun: str) -> str:
-    """`1 task`, `3 tasks`."""
-    return f"{number_of:,} {noun}" if number_of == 1 else f"{number_of:,} {noun}s"
 
 
 def _minus(text: str) -> str:
